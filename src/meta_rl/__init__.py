@@ -1,0 +1,3 @@
+"""Gradient-based meta-reinforcement-learning: MAML, FOMAML and Reptile."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,157 @@
+"""What every meta-algorithm shares: the policy, the inner loop, and the accounts of an iteration."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from meta_rl.datamodule import RolloutDataModule
+from meta_rl.envs import BatchedEnv
+from meta_rl.errors import NonFiniteError
+from meta_rl.inner import InnerLoop, repeat
+from meta_rl.metrics import Stopwatch, batch_metrics, peak_memory_mb
+from meta_rl.policy import GaussianMLP
+from meta_rl.randomness import Phase, generator
+from meta_rl.types import Batch, MetaBatch, Params, Samples
+
+
+@dataclass
+class PolicyConfig:
+    """Shape of the Gaussian MLP policy; see `meta_rl.policy.GaussianMLP`.
+
+    Args:
+        hidden_sizes: Width of each hidden layer.
+        nonlinearity: Between the layers.
+        init_std: Initial standard deviation of the actions.
+        min_std: Lower bound of the standard deviation.
+    """
+
+    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
+    nonlinearity: Literal["relu", "tanh", "elu"] = "relu"
+    init_std: float = 1.0
+    min_std: float = 1e-6
+
+
+class MetaLearner(L.LightningModule):
+    """Base of the meta-algorithms. A subclass writes `configure_optimizers` and `training_step`.
+
+    Args:
+        inner_lr: Learning rate of adaptation, or one rate a step.
+        num_inner_steps: Gradient steps of adaptation while training; each sees fresh episodes.
+        inner_optimizer: Name of a functional optimizer of torchopt.
+        inner_optimizer_args: Its further arguments.
+        adapt_log_std: Whether adaptation also moves the standard deviation.
+        policy: Shape of the policy.
+
+    Raises:
+        ValueError: for values outside their range.
+    """
+
+    policy: GaussianMLP
+    inner: InnerLoop
+    env_steps: Tensor
+
+    def __init__(
+        self,
+        inner_lr: float | list[float] = 0.1,
+        num_inner_steps: int = 1,
+        inner_optimizer: str = "sgd",
+        inner_optimizer_args: dict[str, Any] | None = None,
+        adapt_log_std: bool = True,
+        policy: PolicyConfig | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        if num_inner_steps < 1:
+            raise ValueError(f"num_inner_steps must be at least 1, got {num_inner_steps}")
+        self.num_inner_steps = num_inner_steps
+        self._policy_config = policy or PolicyConfig()
+        self._inner_arguments = (inner_lr, inner_optimizer, inner_optimizer_args, adapt_log_std)
+        InnerLoop(torch.nn.Identity(), *self._inner_arguments)  # a mistake shows before anything is built
+        GaussianMLP(1, 1, **vars(self._policy_config))
+        # float64 holds every whole number of steps up to 2^53 and survives a move to any device.
+        self.register_buffer("env_steps", torch.zeros((), dtype=torch.float64))
+
+    def build(self, env: BatchedEnv, seed: int) -> None:
+        """Make the policy for an environment's spaces, from the seed's initial weights."""
+        stream = generator(seed, 0, Phase.INIT)
+        observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]
+        config = vars(self._policy_config)
+        self.policy = GaussianMLP(observation_size, action_size, **config, generator=stream)
+        self.inner = InnerLoop(self.policy, *self._inner_arguments)
+
+    def configure_model(self) -> None:
+        if not hasattr(self, "policy"):
+            self.build(self.datamodule.env, self.datamodule.seed)
+
+    @property
+    def datamodule(self) -> RolloutDataModule:
+        """The trainer's data module, through which further episodes are collected."""
+        return self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+
+    def theta(self) -> Params:
+        """The meta-parameters by name, without their graph."""
+        return {name: p.detach() for name, p in self.policy.named_parameters()}
+
+    def adapt(self, batch: MetaBatch, watch: Stopwatch) -> tuple[Params, list[Batch]]:
+        """All inner steps with fresh episodes before each; the adapted parameters and the episodes."""
+        params = repeat(self.theta(), len(batch.tasks))
+        state = self.inner.init(params)
+        episodes = [batch.support]
+        for step in range(self.num_inner_steps):
+            if step > 0:
+                episodes.append(self.collect(params, batch, Phase.SUPPORT + step))
+            with watch("inner"), torch.no_grad():
+                params, state = self.inner.step(params, state, episodes[-1].samples)
+        return params, episodes
+
+    def collect(self, params: Params, batch: MetaBatch, phase: int) -> Batch:
+        """Episodes of per-task parameters on the batch's tasks."""
+        return self.datamodule.collect(self.policy, params, batch.tasks, batch.iteration, phase)
+
+    def log_iteration(
+        self, episodes: list[Batch], post: Batch, watch: Stopwatch, numbers: dict[str, float]
+    ) -> None:
+        """Log one iteration: `episodes` of all inner steps, `post` those that count as adapted.
+
+        Raises:
+            NonFiniteError: if a return or one of the `numbers` is not finite.
+        """
+        collected = episodes if any(post is e for e in episodes) else [*episodes, post]
+        steps = float(sum(e.lengths.sum() for e in collected))
+        self.env_steps += steps
+        sampling = sum(e.seconds for e in collected)
+        update = sum(watch.seconds.values())
+        record = {
+            "step": float(self.global_step),
+            **batch_metrics(episodes[0], "pre"),
+            **batch_metrics(post, "post"),
+            **numbers,
+            "env_steps": float(self.env_steps),
+            "env_steps_per_s": steps / (sampling + update),
+            "time_sampling": sampling,
+            "time_update": update,
+            **{f"time_{name}": seconds for name, seconds in watch.seconds.items()},
+            "memory_mb": peak_memory_mb(),
+        }
+        self.require_finite(record, [e.samples for e in collected])
+        self.log_dict(record)
+
+    def require_finite(self, numbers: dict[str, float], samples: list[Samples]) -> None:
+        """Raise a NonFiniteError that names the first number that is not finite and carries the samples."""
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                dump = {"iteration": self.global_step, "numbers": numbers, "theta": self.theta()}
+                dump["samples"] = [s._asdict() for s in samples]
+                raise NonFiniteError(f"{name} is {value}", dump)
+
+
+def as_gradient(parameters: Sequence[Tensor], gradient: Sequence[Tensor]) -> float:
+    """Put a gradient into `.grad`, where the optimizers look for it; return its norm."""
+    for parameter, value in zip(parameters, gradient, strict=True):
+        parameter.grad = value.detach().clone()
+    return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradient])))

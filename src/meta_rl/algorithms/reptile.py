@@ -1,0 +1,61 @@
+"""Batched Reptile (Nichol, Achiam and Schulman 2018, algorithm 2)."""
+
+from typing import Any, Literal
+
+import torch
+from torch.func import functional_call
+
+from meta_rl.algorithms.base import MetaLearner, as_gradient
+from meta_rl.metrics import Stopwatch
+from meta_rl.randomness import Phase
+from meta_rl.returns import masked_mean
+from meta_rl.types import MetaBatch, Params, Samples
+
+
+class Reptile(MetaLearner):
+    """Move theta towards the parameters that adaptation reaches: theta + outer_lr * mean_i (theta_i - theta).
+
+    The last of the `num_inner_steps` batches of episodes counts as post-adaptation data (it was collected
+    after all steps but the last); only with a single inner step further episodes are collected for the log.
+
+    Args:
+        outer_optimizer: `sgd` takes the step above; `adam` uses theta - mean_i theta_i as its gradient.
+        outer_lr: Step size.
+        num_inner_steps: k, gradient steps of adaptation on fresh episodes.
+        **kwargs: Those of `MetaLearner`.
+    """
+
+    def __init__(
+        self,
+        outer_optimizer: Literal["sgd", "adam"] = "sgd",
+        outer_lr: float = 0.5,
+        num_inner_steps: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_inner_steps=num_inner_steps, **kwargs)
+        if outer_lr <= 0:
+            raise ValueError(f"outer_lr must be positive, got {outer_lr}")
+        self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.outer_optimizer]
+        return make(self.policy.parameters(), lr=self.outer_lr)
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        watch = Stopwatch()
+        adapted, episodes = self.adapt(batch, watch)
+        post = episodes[-1] if len(episodes) > 1 else self.collect(adapted, batch, Phase.QUERY)
+        theta = {name: p.clone() for name, p in self.theta().items()}
+        with watch("gradient"):
+            gradient = [theta[name] - adapted[name].mean(0) for name in theta]
+            norm = as_gradient(list(self.policy.parameters()), gradient)
+        self.require_finite({"gradient_norm": norm}, [b.samples for b in episodes])
+        self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue]
+        kl = self.kl_from(theta, episodes[0].samples)
+        self.log_iteration(episodes, post, watch, {"gradient_norm": norm, "kl": kl})
+
+    @torch.no_grad()
+    def kl_from(self, theta: Params, samples: Samples) -> float:
+        """Mean KL of the meta-policy from what it was with `theta`, over valid states and tasks."""
+        old = functional_call(self.policy, theta, (samples.observations,))
+        return float(masked_mean(old.kl(self.policy(samples.observations)), samples.mask).mean())

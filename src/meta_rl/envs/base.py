@@ -1,0 +1,46 @@
+"""The interface of a task family: many episodes of many tasks, stepped as one batch."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+
+class BatchedEnv(ABC):
+    """A distribution over tasks, and the batched simulation of all of them.
+
+    A task is a row of numbers; `task_space` bounds its columns and `task_parameters` names them, so that
+    task files, results and figures speak of `goal_x` rather than of column 0.
+
+    Attributes:
+        observation_space: Box [O] of one environment.
+        action_space: Box [A] in [-1, 1]; the environment clips and scales what the policy samples.
+        horizon: Steps after which an episode is cut off.
+        task_parameters: Names of a task's columns.
+        task_space: Box [P] with the lowest and highest legal value of every column.
+        task_defaults: Values of the columns that a task file may leave out.
+    """
+
+    observation_space: Box
+    action_space: Box
+    horizon: int
+    task_parameters: tuple[str, ...]
+    task_space: Box
+    task_defaults: dict[str, float] = {}
+
+    @abstractmethod
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw `n` tasks from the task distribution: [n, P]."""
+
+    @abstractmethod
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        """Start `episodes` episodes of each task of `tasks` [N, P]; return the observations [N, K, O]."""
+
+    @abstractmethod
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Move every episode by one action [N, K, A], which may lie outside [-1, 1].
+
+        Returns observations [N, K, O], rewards [N, K] and terminated [N, K] (bool). An episode that has
+        terminated stays so; what the others of its numbers say is ignored.
+        """

@@ -1,0 +1,58 @@
+"""Probe task families with a known best answer: debug a learner on these first."""
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from meta_rl.envs.base import BatchedEnv
+
+
+class _Probe(BatchedEnv):
+    """Shared shape of the probes: one observed zero, one action, a `target` per task that nobody observes."""
+
+    task_parameters = ("target",)
+
+    def __init__(self, horizon: int = 5) -> None:
+        if horizon < 1:
+            raise ValueError(f"horizon must be at least 1 step, got {horizon}")
+        self.horizon = horizon
+        self.observation_space = Box(-np.inf, np.inf, (1,), np.float32)
+        self.action_space = Box(-1.0, 1.0, (1,), np.float32)
+        self.task_space = Box(-1.0, 1.0, (1,), np.float32)
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(n, 1, generator=generator) * 2 - 1
+
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        self._target = tasks  # [N, 1], broadcasts over episodes
+        self._zeros = torch.zeros(len(tasks), episodes, 1, device=tasks.device)
+        return self._zeros
+
+    def _transition(self, reward: Tensor, terminated: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        return self._zeros, reward, torch.full_like(reward, terminated, dtype=torch.bool)
+
+
+class ConstantReward(_Probe):
+    """Reward 1 at every step: every policy is optimal, every advantage 0, the return is the horizon."""
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self._transition(torch.ones_like(actions[..., 0]))
+
+
+class ActionReward(_Probe):
+    """Reward -(action - target)^2: a policy without adaptation can at best play the mean target, 0."""
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self._transition(-((actions[..., 0] - self._target) ** 2))
+
+
+class Bandit(ActionReward):
+    """The same, for one step that terminates: no time, no discounting, no bootstrapping can matter."""
+
+    def __init__(self) -> None:
+        super().__init__(horizon=1)
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        observations, reward, _ = super().step(actions)
+        return observations, reward, torch.ones_like(reward, dtype=torch.bool)

@@ -1,0 +1,21 @@
+"""The two kinds of failure that a user sees as one line instead of a traceback."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class UserError(Exception):
+    """Wrong input. The message is one line that names the key or file and says what to do (exit code 2)."""
+
+
+class NonFiniteError(RuntimeError):
+    """A loss, gradient or return is not finite, so training must not go on (exit code 1).
+
+    Args:
+        message: What is not finite, in one line.
+        dump: Tensors and plain values that show it; saved next to the checkpoints for inspection.
+    """
+
+    def __init__(self, message: str, dump: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.dump = dict(dump or {})

@@ -1,0 +1,115 @@
+"""The inner loop: policy-gradient adaptation of every task's own parameters."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torchopt
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torchopt.base import GradientTransformation
+
+from meta_rl.losses import reinforce_loss
+from meta_rl.policy import Gaussian
+from meta_rl.types import Params, Samples
+
+class InnerState(NamedTuple):
+    """A fresh optimizer for each adaptation (torchopt's momentum remembers its first call), and its state."""
+
+    optimizer: GradientTransformation
+    state: Any
+    index: int  # gradient steps taken
+
+
+def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Gaussian:
+    """Action distributions [N, B, A] of per-task parameters [N, ...] at observations [N, B, O]."""
+
+    def one_task(task_params: Params, task_observations: Tensor) -> Gaussian:
+        mean, log_std = functional_call(policy, task_params, (task_observations,))
+        return Gaussian(mean, log_std.expand_as(mean))
+
+    return vmap(one_task)(params, observations)
+
+
+def repeat(params: Params, tasks: int) -> Params:
+    """Give every task the same parameters: [...] -> [N, ...], without a copy."""
+    return {name: value.expand(tasks, *value.shape) for name, value in params.items()}
+
+
+class InnerLoop:
+    """REINFORCE steps by one of torchopt's functional optimizers.
+
+    Args:
+        policy: Module that maps observations to a `Gaussian`.
+        inner_lr: Learning rate of every step, or one rate a step; the last one serves all later steps.
+        optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
+        optimizer_args: Its further arguments, such as {momentum: 0.9}.
+        adapt_log_std: Whether adaptation also moves the standard deviation.
+
+    Raises:
+        ValueError: for a rate that is not positive, and for an unknown optimizer or argument.
+    """
+
+    def __init__(
+        self,
+        policy: nn.Module,
+        inner_lr: float | Sequence[float],
+        optimizer: str = "sgd",
+        optimizer_args: dict[str, Any] | None = None,
+        adapt_log_std: bool = True,
+    ) -> None:
+        self.policy = policy
+        self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
+        if not self.rates or not all(rate > 0 for rate in self.rates):
+            raise ValueError(f"inner_lr must be positive, got {inner_lr}")
+        self._optimizer = (optimizer, dict(optimizer_args or {}))
+        make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
+        self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
+
+    def init(self, params: Params) -> InnerState:
+        """State before the first step, for per-task parameters [N, ...]."""
+        optimizer = make_optimizer(*self._optimizer)
+        return InnerState(optimizer, optimizer.init(params), 0)
+
+    def step(
+        self, params: Params, state: InnerState, samples: Samples, first_order: bool = False
+    ) -> tuple[Params, InnerState]:
+        """One gradient step of every task. The result is differentiable with respect to `params`.
+
+        With `first_order` the gradient counts as a constant, so that the Jacobian of the result is the
+        identity (FOMAML; Finn et al. 2017, section 5.2).
+        """
+        grads = vmap(grad(self._loss))(params, samples)
+        grads = {k: torch.zeros_like(g) if k in self._frozen else g for k, g in grads.items()}
+        if first_order:
+            grads = {name: g.detach() for name, g in grads.items()}
+        updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
+        rate = self.rates[min(state.index, len(self.rates) - 1)]
+        updates = {name: rate * update for name, update in updates.items()}
+        adapted = torchopt.apply_updates(params, updates, inplace=False)
+        return adapted, InnerState(state.optimizer, inner, state.index + 1)
+
+    def adapt(self, params: Params, support: Sequence[Samples], first_order: bool = False) -> Params:
+        """Replay all gradient steps, one for each element of `support`: [N, ...] -> [N, ...]."""
+        state = self.init(params)
+        for samples in support:
+            params, state = self.step(params, state, samples, first_order)
+        return params
+
+    def _loss(self, params: Params, samples: Samples) -> Tensor:
+        return reinforce_loss(functional_call(self.policy, params, (samples.observations,)), samples)
+
+
+def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformation:
+    """torchopt's functional optimizer `name` with rate 1 (its updates are proportional to the rate)."""
+    make = None if name.startswith("_") else getattr(torchopt, name, None)
+    if not inspect.isfunction(make) or "lr" not in inspect.signature(make).parameters:
+        raise ValueError(f"inner_optimizer '{name}' is no functional optimizer of torchopt; try sgd or adam")
+    if "eps_root" in inspect.signature(make).parameters:
+        # Keeps the derivative of Adam's square root finite where a gradient is exactly 0 (dead units).
+        arguments = {"eps_root": 1e-8, **arguments}
+    try:
+        return make(lr=1.0, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"inner_optimizer_args {arguments} do not fit torchopt.{name}: {error}") from None

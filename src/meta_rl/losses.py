@@ -1,0 +1,24 @@
+"""Losses of one task. `torch.func.vmap` lifts them to a batch of tasks."""
+
+import torch
+from torch import Tensor
+
+from meta_rl.policy import Gaussian
+from meta_rl.returns import masked_mean
+from meta_rl.types import Samples
+
+
+def reinforce_loss(distribution: Gaussian, samples: Samples) -> Tensor:
+    """-mean_t log pi(a_t | s_t) A_t over valid steps (Williams 1992): scalar for one task."""
+    return -masked_mean(distribution.log_prob(samples.actions) * samples.advantages, samples.mask)
+
+
+def surrogate_loss(distribution: Gaussian, old: Gaussian, samples: Samples) -> Tensor:
+    """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t over valid steps (Schulman et al. 2015, equation 14)."""
+    ratio = torch.exp(distribution.log_prob(samples.actions) - old.log_prob(samples.actions))
+    return -masked_mean(ratio * samples.advantages, samples.mask)
+
+
+def mean_kl(old: Gaussian, distribution: Gaussian, mask: Tensor) -> Tensor:
+    """KL(old || distribution), summed over action components and averaged over valid steps."""
+    return masked_mean(old.kl(distribution), mask)

@@ -1,0 +1,184 @@
+"""MAML's outer objective: the mean surrogate loss of the adapted policies, as a function of theta.
+
+    theta --inner loop on support_i--> phi_i --policy--> (mean, log_std) on query_i --> L_i, KL_i
+
+The objective, its gradient and its Fisher products are evaluated over chunks of tasks that fit the cache.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+from torch.nn.utils import parameters_to_vector
+
+from meta_rl.inner import InnerLoop, distribution, repeat
+from meta_rl.losses import mean_kl, surrogate_loss
+from meta_rl.policy import Gaussian
+from meta_rl.types import Params, Samples
+
+STATES_PER_CHUNK = 8192  # 8192 x 100 float32 activations are 3.3 MB: a few of them stay in the cache
+
+
+class _Linearisation(NamedTuple):
+    """One chunk's map theta -> distribution parameters, with its graphs kept for products J v and J^T w."""
+
+    theta: list[Tensor]  # leaves
+    outputs: Gaussian  # [n, B, A]
+    cotangents: list[Tensor]  # leaves u, shaped as the outputs
+    pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
+    weights: Tensor  # [n, B, 1] of each state in the mean over valid steps and tasks
+
+
+class MetaObjective:
+    """mean_i L_i(phi_i(theta)) and mean_i KL(pi_old_i || pi_phi_i(theta)).
+
+    Args:
+        policy: Module from observations to a `Gaussian`.
+        inner: The inner loop.
+        support: Samples of every inner step.
+        query: Samples of the adapted policies.
+        first_order: Take d phi_i / d theta for the identity.
+        fisher_fraction: Share of the states that Fisher products use, in (0, 1].
+        tasks_per_chunk: Tasks processed together; None picks a number by the states of a task.
+    """
+
+    def __init__(
+        self,
+        policy: nn.Module,
+        inner: InnerLoop,
+        support: Sequence[Samples],
+        query: Samples,
+        first_order: bool = False,
+        fisher_fraction: float = 1.0,
+        tasks_per_chunk: int | None = None,
+    ) -> None:
+        self.policy, self.inner, self.first_order = policy, inner, first_order
+        self.support, self.query = support, query
+        self.fisher_fraction = fisher_fraction
+        self.tasks, states = query.mask.shape
+        self.tasks_per_chunk = tasks_per_chunk or max(1, STATES_PER_CHUNK // states)
+        self._old: list[Gaussian] = []  # one a chunk: the adapted policies that collected the query data
+        self._linearisations: list[_Linearisation] = []
+
+    def gradient(self, theta: Params, with_fisher: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """Loss and gradient at `theta`, the parameters that the data was collected with.
+
+        Also fixes the old policies, and (`with_fisher`) prepares `fisher_product` at this point.
+        """
+        self._old, self._linearisations = [], []
+        loss = torch.zeros(())
+        gradient = [torch.zeros_like(value) for value in theta.values()]
+        keep = with_fisher and self.fisher_fraction == 1
+        for support, query in self._chunks():
+            leaves, phi, outputs = self._forward(theta, support, query)
+            self._old.append(Gaussian(*(x.detach() for x in outputs)))
+            chunk_loss, cotangents = self._loss_and_cotangents(outputs, query)
+            pullback = _pull_back(outputs, leaves, cotangents, keep_graph=keep)
+            loss = loss.to(chunk_loss) + chunk_loss
+            gradient = [total + g.detach() for total, g in zip(gradient, pullback, strict=True)]
+            if keep:
+                weights = self._weights(query)
+                self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
+            elif with_fisher:
+                self._linearise_on_fraction(theta, phi, support, query)
+        return loss, gradient
+
+    def fisher_product(self, vector: Tensor) -> Tensor:
+        """mean_i J_i^T F_i J_i v for a flat vector: the Hessian of the mean KL at the point of `gradient`.
+
+        J_i is the derivative of task i's distribution parameters by theta, through the inner loop, and F_i
+        their Fisher matrix. The Gauss-Newton form is exact there because the KL's own gradient vanishes.
+        """
+        result = torch.zeros_like(vector)
+        for part in self._linearisations:
+            v = [x.view_as(p) for x, p in zip(vector.split([p.numel() for p in part.theta]), part.theta)]
+            tangent = Gaussian(*torch.autograd.grad(part.pullback, part.cotangents, v, retain_graph=True))
+            image = part.outputs.fisher(tangent)
+            weighted = [(x * part.weights).detach() for x in image]
+            product = torch.autograd.grad(part.outputs, part.theta, weighted, retain_graph=True)
+            result += parameters_to_vector(product)
+        return result
+
+    @torch.no_grad()
+    def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
+        """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
+        loss, kl = torch.zeros(()), torch.zeros(())
+        for (support, query), old in zip(self._chunks(), self._old, strict=True):
+            phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
+            outputs = distribution(self.policy, phi, query.observations)
+            loss = loss.to(old.mean) + vmap(surrogate_loss)(outputs, old, query).sum() / self.tasks
+            kl = kl.to(old.mean) + vmap(mean_kl)(old, outputs, query.mask).sum() / self.tasks
+        return loss, kl
+
+    def release(self) -> None:
+        """Free the graphs kept for Fisher products."""
+        self._linearisations = []
+
+    def _chunks(self) -> Iterator[tuple[list[Samples], Samples]]:
+        for first in range(0, self.tasks, self.tasks_per_chunk):
+            part = slice(first, first + self.tasks_per_chunk)
+            yield [Samples(*(x[part] for x in s)) for s in self.support], Samples(*(x[part] for x in self.query))
+
+    def _forward(
+        self, theta: Params, support: Sequence[Samples], query: Samples
+    ) -> tuple[list[Tensor], Params, Gaussian]:
+        leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
+        with torch.enable_grad():
+            phi = self.inner.adapt(repeat(leaves, len(query.mask)), support, self.first_order)
+            outputs = distribution(self.policy, phi, query.observations)
+        return list(leaves.values()), phi, outputs
+
+    def _loss_and_cotangents(self, outputs: Gaussian, query: Samples) -> tuple[Tensor, list[Tensor]]:
+        """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
+        leaves = Gaussian(*(x.detach().requires_grad_() for x in outputs))
+        old = Gaussian(*(x.detach() for x in outputs))
+        with torch.enable_grad():
+            loss = vmap(surrogate_loss)(leaves, old, query).sum() / self.tasks
+        return loss.detach(), [x.requires_grad_() for x in torch.autograd.grad(loss, leaves)]
+
+    def _weights(self, query: Samples) -> Tensor:
+        return (query.mask / query.mask.sum(-1, keepdim=True) / self.tasks)[..., None]
+
+    def _linearise_on_fraction(
+        self, theta: Params, phi: Params, support: Sequence[Samples], query: Samples
+    ) -> None:
+        """Prepare Fisher products at the very phi, with d phi / d theta and F estimated on fewer states."""
+        fewer_support = [thin(samples, self.fisher_fraction) for samples in support]
+        fewer_query = thin(query, self.fisher_fraction)
+        leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
+        with torch.enable_grad():
+            rough = self.inner.adapt(repeat(leaves, len(query.mask)), fewer_support, self.first_order)
+            exact = {name: rough[name] + (phi[name] - rough[name]).detach() for name in phi}
+            outputs = distribution(self.policy, exact, fewer_query.observations)
+        cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
+        theta_leaves = list(leaves.values())
+        pullback = _pull_back(outputs, theta_leaves, cotangents, keep_graph=True)
+        weights = self._weights(fewer_query)
+        self._linearisations.append(_Linearisation(theta_leaves, outputs, cotangents, pullback, weights))
+
+
+def _pull_back(
+    outputs: Gaussian, leaves: list[Tensor], cotangents: list[Tensor], keep_graph: bool
+) -> Sequence[Tensor]:
+    """J^T u. With `keep_graph` it is differentiable in u and may be taken again."""
+    with torch.enable_grad():
+        return torch.autograd.grad(
+            outputs, leaves, cotangents, create_graph=keep_graph, retain_graph=keep_graph, materialize_grads=True
+        )
+
+
+def thin(samples: Samples, fraction: float) -> Samples:
+    """An evenly spaced share of the states of every task, valid ones first."""
+    count = max(1, round(fraction * samples.mask.shape[1]))
+    order = torch.argsort(samples.mask, dim=1, descending=True, stable=True)
+    # Evenly spaced among the valid states of each task; padding is reached only where too few are valid.
+    valid = samples.mask.sum(1, keepdim=True)
+    ranks = torch.arange(count, device=order.device) * (valid / count).clamp(min=1)
+    chosen = order.gather(1, ranks.long().clamp(max=order.shape[1] - 1))
+    return Samples(*(_take(x, chosen) for x in samples))
+
+
+def _take(x: Tensor, index: Tensor) -> Tensor:
+    return x.gather(1, index) if x.dim() == 2 else x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))

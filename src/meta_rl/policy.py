@@ -1,0 +1,84 @@
+"""The Gaussian policy, its log-probability, its KL divergence and its Fisher information."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+NONLINEARITIES = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian over actions for every state. `log_std` broadcasts against `mean`."""
+
+    mean: Tensor  # [..., A]
+    log_std: Tensor  # [..., A]
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """log N(actions; mean, std^2), summed over the action components: [...]."""
+        z = (actions - self.mean) * torch.exp(-self.log_std)
+        return (-0.5 * z.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def kl(self, other: "Gaussian") -> Tensor:
+        """KL(self || other), summed over the action components: [...]."""
+        ratio = torch.exp(2 * (self.log_std - other.log_std))
+        shift = ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
+        return (0.5 * (ratio + shift - 1) + other.log_std - self.log_std).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats, summed over the action components: [...]."""
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    def fisher(self, tangent: "Gaussian") -> "Gaussian":
+        """The Fisher matrix, in the coordinates (mean, log_std), times a tangent: diag(std^-2, 2)."""
+        return Gaussian(tangent.mean * torch.exp(-2 * self.log_std), 2 * tangent.log_std)
+
+
+class GaussianMLP(nn.Module):
+    """An MLP for the mean and a state-independent log standard deviation, itself a parameter.
+
+    Args:
+        observation_size: O.
+        action_size: A.
+        hidden_sizes: Width of each hidden layer.
+        nonlinearity: Between the layers.
+        init_std: Initial standard deviation.
+        min_std: Lower bound of the standard deviation.
+        generator: Source of the initial weights (Glorot-uniform; biases 0), the global one if None.
+
+    Raises:
+        ValueError: if a width is below 1 or a standard deviation is not positive.
+    """
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden_sizes: Sequence[int] = (100, 100),
+        nonlinearity: Literal["relu", "tanh", "elu"] = "relu",
+        init_std: float = 1.0,
+        min_std: float = 1e-6,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if any(size < 1 for size in hidden_sizes):
+            raise ValueError(f"hidden_sizes must be positive, got {list(hidden_sizes)}")
+        if not 0 < min_std <= init_std:
+            raise ValueError(f"need 0 < min_std <= init_std, got min_std={min_std}, init_std={init_std}")
+        sizes = [observation_size, *hidden_sizes]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            layers += [nn.Linear(fan_in, fan_out), NONLINEARITIES[nonlinearity]()]
+        self.mean = nn.Sequential(*layers, nn.Linear(sizes[-1], action_size))
+        self.log_std = nn.Parameter(torch.full((action_size,), math.log(init_std)))
+        self.min_log_std = math.log(min_std)
+        for module in self.mean:
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight, generator=generator)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, observations: Tensor) -> Gaussian:
+        """Action distribution for observations [..., O]; its log_std is [A]."""
+        return Gaussian(self.mean(observations), self.log_std.clamp(min=self.min_log_std))

@@ -1,0 +1,67 @@
+"""Closed-loop simulation of per-task policies on a batched environment."""
+
+import time
+
+import torch
+from torch import Tensor, nn
+
+from meta_rl.advantages import AdvantageEstimator
+from meta_rl.envs import BatchedEnv
+from meta_rl.errors import NonFiniteError
+from meta_rl.inner import distribution
+from meta_rl.types import Batch, Params, Trajectories
+
+
+class Sampler:
+    """Collects `episodes` episodes of every task, all tasks and episodes in one batch."""
+
+    def __init__(self, env: BatchedEnv, episodes: int, estimator: AdvantageEstimator) -> None:
+        self.env = env
+        self.episodes = episodes
+        self.estimator = estimator
+
+    @torch.no_grad()
+    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, generator: torch.Generator) -> Batch:
+        """Roll out per-task parameters [N, ...] on tasks [N, P] and prepare the losses' samples.
+
+        Raises:
+            NonFiniteError: if a reward, observation or action is not finite.
+        """
+        start = time.perf_counter()
+        episodes = self.rollout(policy, params, tasks, generator)
+        if not all(x.isfinite().all() for x in episodes[:3]):
+            raise NonFiniteError("an observation, action or reward is not finite", episodes._asdict())
+        samples, explained = self.estimator(episodes)
+        entropy = distribution(policy, params, samples.observations[:, :1]).entropy().mean()
+        outside = (episodes.actions.abs() > 1).to(episodes.mask.dtype).mean(-1) * episodes.mask
+        return Batch(
+            samples=samples,
+            returns=episodes.rewards.sum(-1),
+            lengths=episodes.mask.sum(-1),
+            explained_variance=explained,
+            saturation=outside.sum() / episodes.mask.sum(),
+            entropy=entropy,
+            seconds=time.perf_counter() - start,
+        )
+
+    @torch.no_grad()
+    def rollout(
+        self, policy: nn.Module, params: Params, tasks: Tensor, generator: torch.Generator
+    ) -> Trajectories:
+        """Episodes [N, K, T, ...] of per-task parameters [N, ...] on tasks [N, P]."""
+        env, n, k = self.env, len(tasks), self.episodes
+        size = env.action_space.shape[0]
+        noise = torch.randn(env.horizon, n, k, size, generator=generator).to(tasks)
+        observation = env.reset(tasks, k, generator)
+        alive = torch.ones(n, k, dtype=torch.bool, device=tasks.device)
+        steps = []
+        for t in range(env.horizon):
+            mean, log_std = distribution(policy, params, observation)
+            action = mean + log_std.exp() * noise[t]
+            following, reward, terminated = env.step(action)
+            steps.append((observation, action, torch.where(alive, reward, 0.0), alive))
+            alive = alive & ~terminated
+            # An episode that has ended keeps its last observation, whatever the simulator shows for it.
+            observation = torch.where(alive[..., None], following, observation)
+        observations, actions, rewards, mask = (torch.stack(x, 2) for x in zip(*steps, strict=True))
+        return Trajectories(observations, actions, rewards, mask.to(rewards.dtype), alive, observation)
