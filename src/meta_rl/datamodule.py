@@ -1,6 +1,7 @@
 """The data of meta-reinforcement-learning: fresh tasks and fresh episodes of the current policy."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import lightning as L
 from torch import Tensor, nn
@@ -89,6 +90,6 @@ class _MetaBatches(IterableDataset[MetaBatch]):
     def __iter__(self) -> Iterator[MetaBatch]:
         trainer = self.datamodule.trainer
         assert trainer is not None
-        learner = trainer.lightning_module
+        learner: Any = trainer.lightning_module  # a MetaLearner; importing it here would be circular
         while True:  # the data loader's length ends the epoch
             yield self.datamodule.meta_batch(learner.policy, learner.theta(), trainer.global_step)

@@ -14,6 +14,7 @@ from meta_rl.losses import reinforce_loss
 from meta_rl.policy import Gaussian
 from meta_rl.types import Params, Samples
 
+
 class InnerState(NamedTuple):
     """A fresh optimizer for each adaptation (torchopt's momentum remembers its first call), and its state."""
 
@@ -72,29 +73,21 @@ class InnerLoop:
         optimizer = make_optimizer(*self._optimizer)
         return InnerState(optimizer, optimizer.init(params), 0)
 
-    def step(
-        self, params: Params, state: InnerState, samples: Samples, first_order: bool = False
-    ) -> tuple[Params, InnerState]:
-        """One gradient step of every task. The result is differentiable with respect to `params`.
-
-        With `first_order` the gradient counts as a constant, so that the Jacobian of the result is the
-        identity (FOMAML; Finn et al. 2017, section 5.2).
-        """
+    def step(self, params: Params, state: InnerState, samples: Samples) -> tuple[Params, InnerState]:
+        """One gradient step of every task. The result is differentiable with respect to `params`."""
         grads = vmap(grad(self._loss))(params, samples)
         grads = {k: torch.zeros_like(g) if k in self._frozen else g for k, g in grads.items()}
-        if first_order:
-            grads = {name: g.detach() for name, g in grads.items()}
         updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
         rate = self.rates[min(state.index, len(self.rates) - 1)]
         updates = {name: rate * update for name, update in updates.items()}
         adapted = torchopt.apply_updates(params, updates, inplace=False)
         return adapted, InnerState(state.optimizer, inner, state.index + 1)
 
-    def adapt(self, params: Params, support: Sequence[Samples], first_order: bool = False) -> Params:
+    def adapt(self, params: Params, support: Sequence[Samples]) -> Params:
         """Replay all gradient steps, one for each element of `support`: [N, ...] -> [N, ...]."""
         state = self.init(params)
         for samples in support:
-            params, state = self.step(params, state, samples, first_order)
+            params, state = self.step(params, state, samples)
         return params
 
     def _loss(self, params: Params, samples: Samples) -> Tensor:

@@ -38,8 +38,9 @@ class MetaObjective:
         policy: Module from observations to a `Gaussian`.
         inner: The inner loop.
         support: Samples of every inner step.
+        adapted: The parameters [N, ...] that those steps led to.
         query: Samples of the adapted policies.
-        first_order: Take d phi_i / d theta for the identity.
+        first_order: Take d phi_i / d theta for the identity (FOMAML; Finn et al. 2017, section 5.2).
         fisher_fraction: Share of the states that Fisher products use, in (0, 1].
         tasks_per_chunk: Tasks processed together; None picks a number by the states of a task.
     """
@@ -49,13 +50,14 @@ class MetaObjective:
         policy: nn.Module,
         inner: InnerLoop,
         support: Sequence[Samples],
+        adapted: Params,
         query: Samples,
         first_order: bool = False,
         fisher_fraction: float = 1.0,
         tasks_per_chunk: int | None = None,
     ) -> None:
         self.policy, self.inner, self.first_order = policy, inner, first_order
-        self.support, self.query = support, query
+        self.support, self.adapted, self.query = support, adapted, query
         self.fisher_fraction = fisher_fraction
         self.tasks, states = query.mask.shape
         self.tasks_per_chunk = tasks_per_chunk or max(1, STATES_PER_CHUNK // states)
@@ -70,19 +72,22 @@ class MetaObjective:
         self._old, self._linearisations = [], []
         loss = torch.zeros(())
         gradient = [torch.zeros_like(value) for value in theta.values()]
-        keep = with_fisher and self.fisher_fraction == 1
-        for support, query in self._chunks():
-            leaves, phi, outputs = self._forward(theta, support, query)
+        whole = self.fisher_fraction == 1
+        for chunk in self._chunks():
+            leaves, outputs = self._forward(theta, chunk)
             self._old.append(Gaussian(*(x.detach() for x in outputs)))
-            chunk_loss, cotangents = self._loss_and_cotangents(outputs, query)
-            pullback = _pull_back(outputs, leaves, cotangents, keep_graph=keep)
+            chunk_loss, cotangents = self._loss_and_cotangents(outputs, chunk.query)
+            pullback = _pull_back(outputs, leaves, cotangents, keep_graph=with_fisher and whole)
             loss = loss.to(chunk_loss) + chunk_loss
             gradient = [total + g.detach() for total, g in zip(gradient, pullback, strict=True)]
-            if keep:
-                weights = self._weights(query)
+            if with_fisher and not whole:
+                chunk = chunk.thin(self.fisher_fraction)
+                leaves, outputs = self._forward(theta, chunk)
+                cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
+                pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
+            if with_fisher:
+                weights = self._weights(chunk.query)
                 self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
-            elif with_fisher:
-                self._linearise_on_fraction(theta, phi, support, query)
         return loss, gradient
 
     def fisher_product(self, vector: Tensor) -> Tensor:
@@ -93,7 +98,8 @@ class MetaObjective:
         """
         result = torch.zeros_like(vector)
         for part in self._linearisations:
-            v = [x.view_as(p) for x, p in zip(vector.split([p.numel() for p in part.theta]), part.theta)]
+            pieces = vector.split([p.numel() for p in part.theta])
+            v = [x.view_as(p) for x, p in zip(pieces, part.theta, strict=True)]
             tangent = Gaussian(*torch.autograd.grad(part.pullback, part.cotangents, v, retain_graph=True))
             image = part.outputs.fisher(tangent)
             weighted = [(x * part.weights).detach() for x in image]
@@ -105,30 +111,35 @@ class MetaObjective:
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
         loss, kl = torch.zeros(()), torch.zeros(())
-        for (support, query), old in zip(self._chunks(), self._old, strict=True):
+        for (support, _, query), old in zip(self._chunks(), self._old, strict=True):
             phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
             outputs = distribution(self.policy, phi, query.observations)
             loss = loss.to(old.mean) + vmap(surrogate_loss)(outputs, old, query).sum() / self.tasks
             kl = kl.to(old.mean) + vmap(mean_kl)(old, outputs, query.mask).sum() / self.tasks
         return loss, kl
 
-    def release(self) -> None:
-        """Free the graphs kept for Fisher products."""
-        self._linearisations = []
-
-    def _chunks(self) -> Iterator[tuple[list[Samples], Samples]]:
+    def _chunks(self) -> Iterator["_Chunk"]:
         for first in range(0, self.tasks, self.tasks_per_chunk):
             part = slice(first, first + self.tasks_per_chunk)
-            yield [Samples(*(x[part] for x in s)) for s in self.support], Samples(*(x[part] for x in self.query))
+            yield _Chunk(
+                [Samples(*(x[part] for x in samples)) for samples in self.support],
+                {name: value[part] for name, value in self.adapted.items()},
+                Samples(*(x[part] for x in self.query)),
+            )
 
-    def _forward(
-        self, theta: Params, support: Sequence[Samples], query: Samples
-    ) -> tuple[list[Tensor], Params, Gaussian]:
+    def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Gaussian]:
+        """Leaves for theta, and the distributions of the adapted policies as functions of them.
+
+        The value of phi is always the one that collected the query data; what differs is its derivative.
+        """
         leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
         with torch.enable_grad():
-            phi = self.inner.adapt(repeat(leaves, len(query.mask)), support, self.first_order)
-            outputs = distribution(self.policy, phi, query.observations)
-        return list(leaves.values()), phi, outputs
+            phi = repeat(leaves, len(chunk.query.mask))
+            if not self.first_order:
+                phi = self.inner.adapt(phi, chunk.support)
+            phi = {name: value + (chunk.adapted[name] - value).detach() for name, value in phi.items()}
+            outputs = distribution(self.policy, phi, chunk.query.observations)
+        return list(leaves.values()), outputs
 
     def _loss_and_cotangents(self, outputs: Gaussian, query: Samples) -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
@@ -141,22 +152,17 @@ class MetaObjective:
     def _weights(self, query: Samples) -> Tensor:
         return (query.mask / query.mask.sum(-1, keepdim=True) / self.tasks)[..., None]
 
-    def _linearise_on_fraction(
-        self, theta: Params, phi: Params, support: Sequence[Samples], query: Samples
-    ) -> None:
-        """Prepare Fisher products at the very phi, with d phi / d theta and F estimated on fewer states."""
-        fewer_support = [thin(samples, self.fisher_fraction) for samples in support]
-        fewer_query = thin(query, self.fisher_fraction)
-        leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
-        with torch.enable_grad():
-            rough = self.inner.adapt(repeat(leaves, len(query.mask)), fewer_support, self.first_order)
-            exact = {name: rough[name] + (phi[name] - rough[name]).detach() for name in phi}
-            outputs = distribution(self.policy, exact, fewer_query.observations)
-        cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
-        theta_leaves = list(leaves.values())
-        pullback = _pull_back(outputs, theta_leaves, cotangents, keep_graph=True)
-        weights = self._weights(fewer_query)
-        self._linearisations.append(_Linearisation(theta_leaves, outputs, cotangents, pullback, weights))
+
+class _Chunk(NamedTuple):
+    """The data of a few tasks."""
+
+    support: list[Samples]
+    adapted: Params
+    query: Samples
+
+    def thin(self, fraction: float) -> "_Chunk":
+        support = [thin(samples, fraction) for samples in self.support]
+        return self._replace(support=support, query=thin(self.query, fraction))
 
 
 def _pull_back(
@@ -165,7 +171,12 @@ def _pull_back(
     """J^T u. With `keep_graph` it is differentiable in u and may be taken again."""
     with torch.enable_grad():
         return torch.autograd.grad(
-            outputs, leaves, cotangents, create_graph=keep_graph, retain_graph=keep_graph, materialize_grads=True
+            outputs,
+            leaves,
+            cotangents,
+            create_graph=keep_graph,
+            retain_graph=keep_graph,
+            materialize_grads=True,
         )
 
 

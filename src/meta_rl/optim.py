@@ -81,13 +81,13 @@ class TrustRegion(torch.optim.Optimizer):
             raise ValueError(f"cg_damping must not be negative, got {cg_damping}")
         if not 0 < backtrack_ratio < 1:
             raise ValueError(f"backtrack_ratio must lie in (0, 1), got {backtrack_ratio}")
-        defaults = dict(
-            max_kl=max_kl,
-            cg_iters=cg_iters,
-            cg_damping=cg_damping,
-            backtrack_ratio=backtrack_ratio,
-            max_backtracks=max_backtracks,
-        )
+        defaults = {
+            "max_kl": max_kl,
+            "cg_iters": cg_iters,
+            "cg_damping": cg_damping,
+            "backtrack_ratio": backtrack_ratio,
+            "max_backtracks": max_backtracks,
+        }
         super().__init__(params, defaults)
         self.report: Report | None = None
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -69,7 +70,7 @@ class GaussianMLP(nn.Module):
             raise ValueError(f"need 0 < min_std <= init_std, got min_std={min_std}, init_std={init_std}")
         sizes = [observation_size, *hidden_sizes]
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), NONLINEARITIES[nonlinearity]()]
         self.mean = nn.Sequential(*layers, nn.Linear(sizes[-1], action_size))
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(init_std)))

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from meta_rl.datamodule import RolloutDataModule
@@ -96,6 +97,10 @@ class MetaLearner(L.LightningModule):
     def theta(self) -> Params:
         """The meta-parameters by name, without their graph."""
         return {name: p.detach() for name, p in self.policy.named_parameters()}
+
+    def meta_optimizer(self) -> LightningOptimizer:
+        """The outer optimizer; each of its steps counts as one `global_step`."""
+        return cast(LightningOptimizer, self.optimizers())
 
     def adapt(self, batch: MetaBatch, watch: Stopwatch) -> tuple[Params, list[Batch]]:
         """All inner steps with fresh episodes before each; the adapted parameters and the episodes."""

@@ -1,7 +1,7 @@
 """MAML and FOMAML (Finn, Abbeel and Levine 2017, algorithm 3) with TRPO as the meta-optimizer."""
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from meta_rl.metrics import Stopwatch
 from meta_rl.objective import MetaObjective
 from meta_rl.optim import Outcome, TrustRegion
 from meta_rl.randomness import Phase
-from meta_rl.types import Batch, MetaBatch
+from meta_rl.types import Batch, MetaBatch, Params
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class MAML(MetaLearner):
         if curvature_every_n_steps < 0:
             raise ValueError(f"curvature_every_n_steps must not be negative, got {curvature_every_n_steps}")
         TrustRegion([torch.zeros(1)], max_kl, cg_iters, cg_damping)  # a mistake shows now
-        self.trust_region = dict(max_kl=max_kl, cg_iters=cg_iters, cg_damping=cg_damping)
+        self.trust_region = {"max_kl": max_kl, "cg_iters": cg_iters, "cg_damping": cg_damping}
         self.fisher_fraction = fisher_fraction
         self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
         self.curvature_every_n_steps = curvature_every_n_steps
@@ -66,7 +66,7 @@ class MAML(MetaLearner):
         watch = Stopwatch()
         adapted, support = self.adapt(batch, watch)
         query = self.collect(adapted, batch, Phase.QUERY)
-        objective = self.objective(support, query, self.first_order)
+        objective = self.objective(support, adapted, query, self.first_order)
         with watch("gradient"):
             loss, gradient = objective.gradient(self.theta(), self.outer_optimizer == "trpo")
             norm = as_gradient(list(self.policy.parameters()), gradient)
@@ -74,18 +74,22 @@ class MAML(MetaLearner):
         self.require_finite(numbers, [b.samples for b in (*support, query)])
         every = self.curvature_every_n_steps
         if every and batch.iteration % every == 0:
-            numbers |= self.curvature(support, query, gradient)
+            numbers |= self.curvature(support, adapted, query, gradient)
         numbers |= self.outer_step(objective, loss, watch)
         self.log_iteration(support, query, watch, numbers)
 
-    def objective(self, support: list[Batch], query: Batch, first_order: bool) -> MetaObjective:
+    def objective(
+        self, support: list[Batch], adapted: Params, query: Batch, first_order: bool
+    ) -> MetaObjective:
         """The outer objective on these episodes."""
         samples = [b.samples for b in support]
-        return MetaObjective(self.policy, self.inner, samples, query.samples, first_order, self.fisher_fraction)
+        return MetaObjective(
+            self.policy, self.inner, samples, adapted, query.samples, first_order, self.fisher_fraction
+        )
 
     def outer_step(self, objective: MetaObjective, loss: Tensor, watch: Stopwatch) -> dict[str, float]:
         """One step of the meta-optimizer from the gradient in `.grad`; what to log of it."""
-        optimizer = self.optimizers()
+        optimizer = self.meta_optimizer()
         if self.outer_optimizer == "adam":
             optimizer.step()
             after, kl = objective.evaluate(self.theta())
@@ -93,7 +97,9 @@ class MAML(MetaLearner):
         optimizer.step(
             closure=lambda: objective.evaluate(self.theta()), fisher=objective.fisher_product, loss=loss
         )
-        report = optimizer.optimizer.report
+        objective.release()
+        report = cast(TrustRegion, optimizer.optimizer).report
+        assert report is not None
         watch.seconds["cg"] += report.seconds_cg
         watch.seconds["line_search"] += report.seconds_line_search
         if report.outcome is not Outcome.ACCEPTED:
@@ -106,12 +112,15 @@ class MAML(MetaLearner):
             "cg_residual": report.cg_residual,
         }
 
-    def curvature(self, support: list[Batch], query: Batch, gradient: list[Tensor]) -> dict[str, float]:
+    def curvature(
+        self, support: list[Batch], adapted: Params, query: Batch, gradient: list[Tensor]
+    ) -> dict[str, float]:
         """What the second-order term contributes to the meta-gradient, on the same data.
 
         Its relative size |g_MAML - g_FOMAML| / |g_MAML|, and the cosine between the two gradients.
         """
-        _, other = self.objective(support, query, not self.first_order).gradient(self.theta(), False)
+        other_objective = self.objective(support, adapted, query, not self.first_order)
+        _, other = other_objective.gradient(self.theta(), with_fisher=False)
         ours, theirs = parameters_to_vector(gradient), parameters_to_vector(other)
         maml, fomaml = (theirs, ours) if self.first_order else (ours, theirs)
         return {

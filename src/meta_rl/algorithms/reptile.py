@@ -50,7 +50,7 @@ class Reptile(MetaLearner):
             gradient = [theta[name] - adapted[name].mean(0) for name in theta]
             norm = as_gradient(list(self.policy.parameters()), gradient)
         self.require_finite({"gradient_norm": norm}, [b.samples for b in episodes])
-        self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue]
+        self.meta_optimizer().step()
         kl = self.kl_from(theta, episodes[0].samples)
         self.log_iteration(episodes, post, watch, {"gradient_norm": norm, "kl": kl})
 

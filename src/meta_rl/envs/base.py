@@ -1,6 +1,8 @@
 """The interface of a task family: many episodes of many tasks, stepped as one batch."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from gymnasium.spaces import Box
@@ -27,7 +29,7 @@ class BatchedEnv(ABC):
     horizon: int
     task_parameters: tuple[str, ...]
     task_space: Box
-    task_defaults: dict[str, float] = {}
+    task_defaults: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:

@@ -1,5 +1,7 @@
 """2D navigation of a point mass (Finn et al. 2017, section 5.3), batched in torch."""
 
+from types import MappingProxyType
+
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -25,7 +27,7 @@ class PointMass(BatchedEnv):
     """
 
     task_parameters = ("goal_x", "goal_y", "start_x", "start_y")
-    task_defaults = {"start_x": 0.0, "start_y": 0.0}
+    task_defaults = MappingProxyType({"start_x": 0.0, "start_y": 0.0})
 
     def __init__(self, sample_start: bool = True, horizon: int = 100, goal_radius: float = 0.01) -> None:
         if horizon < 1:
