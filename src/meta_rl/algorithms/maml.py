@@ -97,7 +97,6 @@ class MAML(MetaLearner):
         optimizer.step(
             closure=lambda: objective.evaluate(self.theta()), fisher=objective.fisher_product, loss=loss
         )
-        objective.release()
         report = cast(TrustRegion, optimizer.optimizer).report
         assert report is not None
         watch.seconds["cg"] += report.seconds_cg
