@@ -19,3 +19,8 @@ class NonFiniteError(RuntimeError):
     def __init__(self, message: str, dump: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.dump = dict(dump or {})
+
+
+def one_line(message: object) -> str:
+    """`message` with every run of white space collapsed."""
+    return " ".join(str(message).split())

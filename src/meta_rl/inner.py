@@ -66,6 +66,7 @@ class InnerLoop:
             raise ValueError(f"inner_lr must be positive, got {inner_lr}")
         self._optimizer = (optimizer, dict(optimizer_args or {}))
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
+        self.adapt_log_std = adapt_log_std
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
     def init(self, params: Params) -> InnerState:

@@ -11,11 +11,16 @@ import torch
 
 
 class Phase(IntEnum):
-    """What a stream is for. Episodes of inner step j have the phase SUPPORT + j."""
+    """What a stream is for. Episodes of inner step j have the phase SUPPORT + j.
+
+    Training never draws from the phases of evaluation, so that evaluated tasks are unseen ones.
+    """
 
     INIT = 0
     TASKS = 1
     QUERY = 2
+    EVALUATION_TASKS = 3
+    EVALUATION_EPISODES = 4
     SUPPORT = 16
 
 

@@ -132,7 +132,6 @@ class MetaLearner(L.LightningModule):
         sampling = sum(e.seconds for e in collected)
         update = sum(watch.seconds.values())
         record = {
-            "step": float(self.global_step),
             **batch_metrics(episodes[0], "pre"),
             **batch_metrics(post, "post"),
             **numbers,

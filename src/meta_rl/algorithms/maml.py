@@ -123,7 +123,7 @@ class MAML(MetaLearner):
         ours, theirs = parameters_to_vector(gradient), parameters_to_vector(other)
         maml, fomaml = (theirs, ours) if self.first_order else (ours, theirs)
         return {
-            "second_order_norm": float((maml - fomaml).norm() / maml.norm()),
+            "second_order_norm": float((maml - fomaml).norm() / maml.norm().clamp(min=1e-30)),  # 0 for 0 / 0
             "second_order_cosine": float(torch.cosine_similarity(maml, fomaml, dim=0)),
         }
 

@@ -1,0 +1,69 @@
+"""The command line before it is parsed.
+
+Imports nothing heavy, so that a mistyped file name fails before torch is loaded.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from meta_rl.errors import UserError
+
+
+def is_question(arg: str) -> bool:
+    """Whether a normalised argument asks for help or for the configuration instead of a run."""
+    return arg == "-h" or arg.partition("=")[0] in ("--help", "--print_config") or ".help" in arg
+
+
+def normalise(argv: Sequence[str]) -> list[str]:
+    """Bring every spelling of an option into the form `--key=value`, the config files first.
+
+    W&B's agent writes `key=value` for `${args_no_hyphens}`, "None" for null, and sorts the options, which
+    would put some in front of the config file that they are to override.
+
+    >>> normalise(["model.inner_lr=None", "--config", "a.yaml"])
+    ['--config=a.yaml', '--model.inner_lr=null']
+    """
+    tokens, configs, options = list(argv), [], []
+    while tokens:
+        token = tokens.pop(0)
+        token = "--config" if token == "-c" else token
+        if re.match(r"[A-Za-z_][\w.]*\+?=", token):
+            token = "--" + token
+        alone = not token.startswith("--") or "=" in token or token in ("--help", "--print_config")
+        if not alone and tokens and not tokens[0].startswith("--"):
+            token = f"{token}={tokens.pop(0)}"
+        key, _, value = token.partition("=")
+        token = f"{key}=null" if value == "None" else token
+        (configs if key == "--config" else options).append(token)
+    return configs + options
+
+
+def config_files(args: Iterable[str]) -> list[Path]:
+    """The files named by normalised arguments; an unreadable one raises a UserError with the line."""
+    files = [Path(a.partition("=")[2]) for a in args if a == "--config" or a.startswith("--config=")]
+    for file in files:
+        check_yaml(file)
+    return files
+
+
+def check_yaml(file: Path) -> None:
+    """Raise a UserError unless `file` holds a YAML mapping of the right outline."""
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UserError(f"config file {str(file)!r}: {reason}; shipped ones are in conf/") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{file}{line}: YAML syntax: {getattr(error, 'problem', error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: expected keys such as model, data and trainer, found {content!r:.60}")
+    for section in ("data", "trainer"):  # here, because the parser passes over these mistakes
+        if not isinstance(content.get(section, {}), dict):
+            raise UserError(f"{file}: {section} must hold keys of its own, found {content[section]!r:.60}")
+    if "seed" in content.get("data", {}):
+        raise UserError(f"{file}: data.seed follows seed_everything; remove it")

@@ -1,0 +1,126 @@
+"""What happens between meta-iterations: checkpoints, metrics, and stopping on a signal."""
+
+import math
+import signal
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from meta_rl.checkpoint import KEY, VERSION
+from meta_rl.metrics_file import MetricsFile
+from meta_rl.run_directory import RunDirectory
+
+
+class Checkpointing(Checkpoint):
+    """Keeps `last.ckpt`, and `best.ckpt` of the iteration with the highest post-adaptation return.
+
+    The state is the one after the iteration's update. A file is written beside its final name and renamed, so
+    that whatever interrupts it, the name belongs to a whole checkpoint.
+
+    Args:
+        run: The run's directory.
+        every: Iterations between two `last.ckpt`; one more is written at the end.
+        config: The resolved configuration, kept in every checkpoint.
+        wandb_run_id: Of the run that a resumed one continues.
+    """
+
+    def __init__(self, run: RunDirectory, every: int, config: dict[str, Any], wandb_run_id: str) -> None:
+        self.run = run
+        self.every = every
+        self.extra = {"version": VERSION, "config": config, "wandb_run_id": wandb_run_id}
+        self.best_return = -math.inf
+        self.saved_step = -1
+        self.model_changed = False
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.model_changed = checkpoint[KEY]["config"]["model"] != self.extra["config"]["model"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # An optimizer's state holds its rates too. A resumed run shall use those it has been configured with.
+        for optimizer in trainer.optimizers if self.model_changed else ():
+            for group in optimizer.param_groups:
+                group.update(optimizer.defaults)
+        if not self.run.best.exists():  # a branch has none of its own yet
+            self.best_return = -math.inf
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        value = trainer.callback_metrics.get("return_post")
+        if value is not None and float(value) > self.best_return:
+            self.best_return = float(value)
+            self._save(trainer, "best")
+        if trainer.global_step % self.every == 0:
+            self._save(trainer, "last")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.saved_step != trainer.global_step:
+            self._save(trainer, "last")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[KEY] = self.extra
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_return": self.best_return}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_return = state_dict["best_return"]
+
+    def _save(self, trainer: Trainer, name: str) -> None:
+        temporary = self.run.checkpoints / f"{name}.tmp"
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            temporary.replace(self.run.checkpoints / f"{name}.ckpt")
+        if name == "last":
+            self.saved_step = trainer.global_step
+
+
+class MetricsLog(Callback):
+    """Writes what the learner logged in this iteration to metrics.csv and to the loggers.
+
+    Lightning's own logging repeats a metric that is logged every n steps in all the steps between.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.file = MetricsFile(run.metrics)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.file.rewind(trainer.global_step)
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        for result in trainer._results.values() if trainer._results else ():
+            if not result.meta.on_epoch:
+                result.reset()
+        trainer.logged_metrics.clear()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        row = {name: value.item() for name, value in trainer.logged_metrics.items()}
+        row = {"step": trainer.global_step, **{k: v for k, v in row.items() if k != "step"}}
+        if trainer.is_global_zero:
+            self.file.append(row)
+        for logger in trainer.loggers:
+            logger.log_metrics(row, trainer.global_step)
+
+
+class GracefulStop(Callback):
+    """On Ctrl-C or SIGTERM, ends the run after the current iteration; a second Ctrl-C ends it at once.
+
+    Attributes:
+        signal: The signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        def stop(number: int, _: Any) -> None:
+            self.signal = number
+            trainer.should_stop = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        # The trainer restores the handlers that were there before it.
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)

@@ -1,0 +1,34 @@
+"""train.py: from the command line to a trained run."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from meta_rl.arguments import config_files, is_question, normalise
+from meta_rl.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the command line says.
+
+    Returns:
+        0 when done, 1 if a number stopped being finite, 2 for bad input, 130 or 143 when stopped by Ctrl-C or
+        SIGTERM (with a checkpoint to resume from). Other exceptions are bugs and keep their traceback.
+    """
+    args = normalise(sys.argv[1:] if argv is None else argv)
+    try:
+        files = config_files(args)
+        if not files and not any(map(is_question, args)):
+            raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
+        from meta_rl.training import train  # loads torch and lightning
+
+        return train(args, default_name=_default_name(files))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # before training; during it, callbacks.GracefulStop takes care
+        return 130
+
+
+def _default_name(files: list[Path]) -> str:
+    return files[-1].stem if files else "run"

@@ -1,0 +1,95 @@
+"""Adaptation curves: the return on unseen tasks after 0, 1, 2, ... gradient steps."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from meta_rl.advantages import AdvantageEstimator
+from meta_rl.envs import BatchedEnv
+from meta_rl.inner import InnerLoop, repeat
+from meta_rl.randomness import Phase, generator
+from meta_rl.rollout import Sampler
+
+STATES_PER_CHUNK = 2**18  # of the tasks adapted at once; 40 tasks x 40 episodes x 100 steps fit
+
+
+def unseen_tasks(env: BatchedEnv, n: int, seed: int) -> Tensor:
+    """`n` tasks [n, P] that no training draws; the same ones for every policy."""
+    return env.sample_tasks(n, generator(seed, 0, Phase.EVALUATION_TASKS))
+
+
+def adaptation_curve(
+    policy: nn.Module,
+    inner: InnerLoop,
+    env: BatchedEnv,
+    tasks: Tensor,
+    gradient_steps: int,
+    episodes: int,
+    estimator: AdvantageEstimator,
+    seed: int,
+) -> Tensor:
+    """Adapt to every task from the policy's own parameters, with fresh episodes before each step.
+
+    Args:
+        policy: The meta-policy; left as it is.
+        inner: What takes the gradient steps.
+        env: The task family.
+        tasks: [N, P].
+        gradient_steps: S.
+        episodes: K, per task and gradient step.
+        estimator: Advantages for the gradient steps.
+        seed: Of the episodes; a comparison of policies uses the same noise in all of them.
+
+    Returns:
+        Undiscounted episode returns [N, S + 1, K], after 0 to S gradient steps.
+
+    Raises:
+        NonFiniteError: if adaptation diverges.
+    """
+    sampler = Sampler(env, episodes, estimator)
+    tasks = tasks.to(next(policy.parameters()))
+    size = max(1, STATES_PER_CHUNK // (episodes * env.horizon))
+    streams = (generator(seed, chunk, Phase.EVALUATION_EPISODES) for chunk in range(len(tasks)))
+    curves = [
+        _adapt(policy, inner, sampler, chunk, gradient_steps, stream)
+        for chunk, stream in zip(tasks.split(size), streams, strict=False)
+    ]
+    return torch.cat(curves)
+
+
+@torch.no_grad()
+def _adapt(
+    policy: nn.Module,
+    inner: InnerLoop,
+    sampler: Sampler,
+    tasks: Tensor,
+    gradient_steps: int,
+    stream: torch.Generator,
+) -> Tensor:
+    """`adaptation_curve` of tasks that are adapted at once."""
+    params = repeat(dict(policy.named_parameters()), len(tasks))
+    state = inner.init(params)
+    returns = []
+    for _ in range(gradient_steps):
+        batch = sampler.collect(policy, params, tasks, stream)
+        returns.append(batch.returns)
+        params, state = inner.step(params, state, batch.samples)
+    returns.append(sampler.collect(policy, params, tasks, stream).returns)
+    return torch.stack(returns, 1)
+
+
+def adaptation_frame(env: BatchedEnv, tasks: Tensor, returns: Tensor) -> pd.DataFrame:
+    """Returns [N, S + 1, K] on tasks [N, P] as the table that adaptation.csv holds.
+
+    One row per task and gradient step: task (its index), the task's parameters, gradient_step, and over the
+    episodes return_mean, return_std (their population's) and episodes.
+    """
+    n, steps, episodes = returns.shape
+    frame = pd.DataFrame(tasks.repeat_interleave(steps, 0).numpy(), columns=list(env.task_parameters))
+    frame.insert(0, "task", np.repeat(np.arange(n), steps))
+    frame["gradient_step"] = np.tile(np.arange(steps), n)
+    frame["return_mean"] = returns.mean(-1).flatten().numpy()
+    frame["return_std"] = returns.std(-1, correction=0).flatten().numpy()
+    frame["episodes"] = episodes
+    return frame

@@ -1,0 +1,120 @@
+"""What is wrong with a configuration, in one line."""
+
+import argparse
+import difflib
+import inspect
+import pydoc
+import re
+from collections.abc import Collection
+from typing import Any, get_args
+
+from meta_rl.errors import UserError, one_line
+
+
+def explain(message: str, parser: argparse.ArgumentParser) -> str:
+    """The parser's report of an error, dozens of lines long, as one: the key, what is wrong, the remedy."""
+    names = [a.dest for a in parser._actions]
+    if match := re.match(r"unrecognized arguments: (\S+)", message):
+        if not match[1].startswith("-"):
+            return f"unexpected argument {match[1]}; write --KEY=VALUE"
+        return _unknown(match[1].lstrip("-").partition("=")[0], names)
+    if match := re.search(r"Group '(.+)' does not accept option '(.+)'", message):
+        return _unknown(f"{match[1]}.{match[2]}", names)
+    if match := re.match(r"Option '(.+)' is not accepted", message):
+        return _unknown(match[1], names)
+    if match := re.match(r"the following arguments are required: ([\w.]+)", message):
+        return f"{match[1]} is missing; set it in the config file or with --{match[1]}=..."
+    key, rest = _innermost(message)
+    return _explain_value(key, rest) if key else one_line(message)
+
+
+def reject_null(config: dict[str, Any]) -> None:
+    """Raise a UserError for a null that the constructor does not take; the parser lets it through."""
+    specs = {"model": config["model"], "data.env": config["data"]["env"]}
+    owners = [(key, spec["class_path"], spec.get("init_args", {})) for key, spec in specs.items()]
+    for key, class_path, arguments in [
+        *owners,
+        ("data", "meta_rl.datamodule.RolloutDataModule", config["data"]),
+    ]:
+        hints = _parameters(class_path)
+        for name, value in arguments.items():
+            hint = hints.get(name, Any)
+            if value is None and hint is not Any and type(None) not in get_args(hint):
+                raise UserError(f"{key}.{name} must not be null")
+
+
+def _innermost(message: str) -> tuple[str, str]:
+    """The dotted key of the first chain of ever deeper `Parser key` lines, and the text after it."""
+    keys, depth, end = [], -1, 0
+    for match in re.finditer(r'^( *(?:- )?)Parser key "(.+?)":', message, re.MULTILINE):
+        if len(match[1]) <= depth:
+            break
+        keys, depth, end = [*keys, match[2]], len(match[1]), match.end()
+    return ".".join(keys), message[end:]
+
+
+def _explain_value(key: str, text: str) -> str:
+    """What is wrong with the value of `key`, from the parser's text about it."""
+    class_path = re.search(r"Problem with given class_path '(.+?)':\s+(.+)", text)
+    if class_path and (option := re.match(r"Option '(.+)' is not accepted", class_path[2])):
+        known = [f"{key}.{p}" for p in _parameters(class_path[1])]
+        if option[1] == "class_path":  # the arguments stand beside class_path
+            return f"{key}: put the arguments of class_path under init_args"
+        return _unknown(f"{key}.{option[1]}", known)
+    if class_path:
+        return f"{key}.class_path: {class_path[2]}{_similar_class(class_path[1])}"
+    if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", text):
+        return f"{key}.class_path: {match[1]} is not a subclass of {match[2]}"
+    if "subclass" in text or "instantiatable" in text or "dot import path" in text:
+        return f"{key}: give a class_path, and its arguments under init_args, as the files in conf/ do"
+    expected = re.search(r"Subtypes: \[(.+)\]", text) or re.search(
+        r"Expected an? (.+?)(?:\. Got|$)", text, re.M
+    )
+    given = re.search(r"(?:Got|Given) value: (.+)", text)
+    if expected and given:
+        types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected[1]).replace("NoneType", "null")
+        types = re.sub(r"typing\.Literal\[(.+)\]", r"\1", types).replace("'", "").replace(", ", " or ")
+        return f"{key}: expected {types}, got {given[1]!r:.60}"
+    return f"{key}: {one_line(text)}"
+
+
+def _unknown(key: str, known: Collection[str]) -> str:
+    """`key` is not among the `known` ones: suggest the nearest, else list those of its group."""
+    group, _, name = key.rpartition(".")
+    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == group]
+    if siblings and group:
+        near = [f"{group}.{s}" for s in difflib.get_close_matches(name, siblings, 1)]
+    else:
+        near = difflib.get_close_matches(key, known, 1)
+    if near:
+        return f"unknown key {key}; did you mean {near[0]}?"
+    if group and 0 < len(siblings) <= 20:
+        return f"unknown key {key}; {group} accepts {', '.join(siblings)}"
+    return f"unknown key {key}; python train.py --help lists all"
+
+
+def _parameters(class_path: str) -> dict[str, Any]:
+    """Names and types of the constructor's parameters, those of the base classes included."""
+    cls = pydoc.locate(class_path)
+    parameters = {}
+    for base in reversed(cls.__mro__[:-1]) if inspect.isclass(cls) else ():
+        if "__init__" in vars(base):
+            signature = inspect.signature(base, eval_str=True)
+            parameters |= {
+                p.name: Any if p.annotation is p.empty else p.annotation
+                for p in signature.parameters.values()
+                if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            }
+    return parameters
+
+
+def _similar_class(class_path: str) -> str:
+    """A hint at a class of the same module whose name resembles the one that is not there."""
+    module_name, _, name = class_path.rpartition(".")
+    try:
+        module = pydoc.locate(module_name) if module_name else None
+    except pydoc.ErrorDuringImport:
+        module = None
+    classes = [n for n, value in vars(module).items() if inspect.isclass(value)] if module else []
+    near = difflib.get_close_matches(name, classes, 1)
+    return f"; did you mean {module_name}.{near[0]}?" if near else ""

@@ -1,0 +1,103 @@
+"""Tables of results to figures. Knows neither torch nor checkpoints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from meta_rl.statistics import summarise, summarise_adaptation, t_quantile
+
+# Okabe and Ito's palette without the yellow: told apart with any colour vision, and in print by the markers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "os^Dvp"
+GREY = "#595959"
+STYLE = {"linewidth": 1.6, "markersize": 5}
+PUBLISHED_MARKERS = "xP*1"
+NAMES = {"maml": "MAML"}  # methods of the reference whose names are not words
+
+Curves = Mapping[str, pd.DataFrame]  # by label: the columns of adaptation.csv, and `seed` for several runs
+
+
+def plot_adaptation(curves: Curves, published: pd.DataFrame | None, path: str | Path) -> None:
+    """Return against gradient steps: the mean with its 95 % interval over tasks, or over seeds.
+
+    Args:
+        curves: By label, the table of adaptation.csv; with a column `seed` the interval is over seeds.
+        published: Columns method, gradient_steps, mean_return, standard_error, tasks; overlaid if given.
+        path: Of the figure; its suffix gives the format.
+    """
+    plot_adaptation_panels({"": curves}, published, path)
+
+
+def plot_adaptation_panels(
+    panels: Mapping[str, Curves], published: pd.DataFrame | None, path: str | Path
+) -> None:
+    """`plot_adaptation` for several sets of curves, side by side under their titles."""
+    figure, axes = _panels(list(panels), "mean episode return")
+    for axis, curves in zip(axes, panels.values(), strict=True):
+        tables = {label: summarise_adaptation(frame) for label, frame in curves.items()}
+        for i, (label, table) in enumerate(tables.items()):
+            _curve(axis, table, label, COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
+        last_step = max(map(len, tables.values())) - 1
+        if published is not None:
+            _overlay(axis, published.query("gradient_steps <= @last_step"))
+        axis.set_xlabel("gradient steps")
+        axis.set_xticks(range(last_step + 1))
+    _save(figure, axes, path)
+
+
+def plot_learning(metrics: Mapping[str, Sequence[pd.DataFrame]], path: str | Path) -> None:
+    """Return before and after adaptation against meta-iterations, mean with 95 % interval over seeds.
+
+    Args:
+        metrics: By label, one table a seed with the columns step, return_pre, return_post.
+        path: Of the figure; its suffix gives the format.
+    """
+    figure, axes = _panels([""], "mean episode return")
+    for i, (label, frames) in enumerate(metrics.items()):
+        frame, colour = pd.concat(frames), COLOURS[i % len(COLOURS)]
+        after, before = (summarise(frame, "step", name) for name in ("return_post", "return_pre"))
+        _curve(axes[0], after, f"{label}, after adaptation", colour)
+        _curve(axes[0], before, f"{label}, before", colour, linestyle="--")
+    axes[0].set_xlabel("meta-iterations")
+    _save(figure, axes, path)
+
+
+def _panels(titles: Sequence[str], ylabel: str) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(1.5 + 4.5 * len(titles), 4), layout="constrained")
+    axes = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
+    axes[0].set_ylabel(ylabel)
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title)
+        axis.set_axisbelow(True)
+        axis.grid(color="#E6E6E6", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _curve(
+    axis: Axes, table: pd.DataFrame, label: str, colour: str, marker: str = "", linestyle: str = "-"
+) -> None:
+    """A line with its band; where there is a single replicate the half width is NaN and the band missing."""
+    axis.plot(table.index, table["mean"], linestyle, color=colour, marker=marker, label=label, **STYLE)
+    low, high = table["mean"] - table["half_width"], table["mean"] + table["half_width"]
+    axis.fill_between(table.index, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _overlay(axis: Axes, published: pd.DataFrame) -> None:
+    """Published curves with their 95 % intervals; what takes no gradient step becomes a level."""
+    for (method, table), marker in zip(published.groupby("method"), PUBLISHED_MARKERS, strict=False):
+        label = f"{NAMES.get(str(method), method)}, published"
+        if len(table) == 1 and method == "oracle":
+            axis.axhline(table["mean_return"].item(), color=GREY, linestyle=":", label=label)
+            continue
+        error = table["standard_error"] * table["tasks"].map(lambda n: t_quantile(n - 1))
+        x, y = table["gradient_steps"], table["mean_return"]
+        axis.errorbar(x, y, error, color=GREY, linestyle="--", marker=marker, capsize=2, label=label, **STYLE)
+
+
+def _save(figure: Figure, axes: Sequence[Axes], path: str | Path) -> None:
+    axes[-1].legend(frameon=False, loc="best", fontsize="small")
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,76 @@
+"""The line that shows how training goes."""
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 10  # where the output is not a terminal
+
+
+class Progress(ProgressBar):
+    """Iteration, returns before and after adaptation, KL, speed and time left.
+
+    A bar in a terminal; plain lines now and then in a file or pipe, without control characters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+        self.bar: tqdm | None = None
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.first_step, self.start, self.printed = trainer.global_step, time.monotonic(), 0.0
+        if self.enabled and sys.stdout.isatty():
+            total = trainer.max_steps if trainer.max_steps > 0 else None
+            bar = "{bar:12} {desc}" if total else "{desc}"
+            self.bar = tqdm(
+                total=total, initial=self.first_step, bar_format=bar, file=sys.stdout, dynamic_ncols=True
+            )
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.set_description_str(self._describe(trainer, now), refresh=False)
+            self.bar.update(trainer.global_step - self.bar.n)
+        elif self.enabled and (
+            now - self.printed > SECONDS_BETWEEN_LINES or trainer.global_step == trainer.max_steps
+        ):
+            self.printed = now
+            print(self._describe(trainer, now), flush=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        tqdm.write(" ".join(map(str, args)))
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _describe(self, trainer: Trainer, now: float) -> str:
+        step, last = trainer.global_step, trainer.max_steps
+        parts = [f"iteration {step}/{last}" if last > 0 else f"iteration {step}"]
+        shown = {"return_pre": "pre {:.2f}", "return_post": "post {:.2f}", "kl": "kl {:.4f}"}
+        shown["env_steps_per_s"] = "{:,.0f} env steps/s"
+        metrics = trainer.callback_metrics
+        parts += [text.format(metrics[name].item()) for name, text in shown.items() if name in metrics]
+        if last > 0:
+            left = (last - step) * (now - self.start) / (step - self.first_step)
+            parts.append(f"{timedelta(seconds=round(left))} left")
+        return "  ".join(parts)

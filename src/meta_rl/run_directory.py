@@ -1,0 +1,65 @@
+"""Where a run keeps its files, and who may write there."""
+
+import shutil
+from pathlib import Path
+
+from meta_rl.errors import UserError
+
+
+class RunDirectory:
+    """`root/name`: config.yaml, config-1.yaml ..., metrics.csv, checkpoints/, wandb/.
+
+    Raises:
+        UserError: if `name` is no plain directory name.
+    """
+
+    def __init__(self, root: str | Path, name: str) -> None:
+        if not name or name in (".", "..") or set(name) & set("/\\\0"):
+            raise UserError(f"name: {name!r} is not a directory name; choose another with --name")
+        self.name = name
+        self.path = Path(root) / name
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.ckpt"
+        self.metrics = self.path / "metrics.csv"
+
+    def find(self, ckpt_path: str | None) -> Path | None:
+        """The checkpoint that `ckpt_path` means: a path, or `last` for this run's newest."""
+        if ckpt_path != "last":
+            return Path(ckpt_path) if ckpt_path else None
+        if not self.last.exists():
+            raise UserError(
+                f"ckpt_path: there is no {self.last} to resume; leave out --ckpt_path to start anew"
+            )
+        return self.last
+
+    def claim(self, resume: bool) -> bool:
+        """Make the directory for a start, and return whether it is new.
+
+        Raises:
+            UserError: if it holds a run that is not to be resumed, or cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            if not resume:
+                remedy = "resume it with --ckpt_path last" if self.last.exists() else "delete it"
+                raise UserError(
+                    f"{self.path} holds a run already; {remedy} or choose another --name"
+                ) from None
+            return False
+        except OSError as error:
+            raise UserError(f"{self.path}: {error.strerror}; choose another --runs_dir") from None
+        return True
+
+    def discard(self) -> None:
+        """Remove the directory of a run that never started."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def save_config(self, text: str) -> Path:
+        """Keep this start's configuration beside those of the earlier starts."""
+        taken = len(list(self.path.glob("config*.yaml")))
+        file = self.path / (f"config-{taken}.yaml" if taken else "config.yaml")
+        with file.open("x") as stream:
+            stream.write(text)
+        return file

@@ -1,0 +1,90 @@
+"""Weights & Biases: online for those who are logged in, offline for all others, never a question."""
+
+import os
+import secrets
+import sys
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from meta_rl.checkpoint import KEY, flatten
+from meta_rl.errors import UserError, one_line
+from meta_rl.run_directory import RunDirectory
+
+SECONDS_TO_CONNECT = 20
+MODES = {None, "online", "offline", "disabled", "shared", "dryrun", "run"}
+
+
+def run_id(checkpoint: dict[str, Any] | None) -> str:
+    """The agent's run id where a sweep started this process, else the resumed run's, else a new one."""
+    saved = checkpoint[KEY]["wandb_run_id"] if checkpoint else None
+    return os.environ.get("WANDB_RUN_ID") or saved or secrets.token_hex(4)
+
+
+def distinct(name: str) -> str:
+    """The run's name; with the run id in a sweep, whose runs all start from one configuration."""
+    identifier = os.environ.get("WANDB_RUN_ID")
+    return f"{name}-{identifier}" if identifier and os.environ.get("WANDB_SWEEP_ID") else name
+
+
+def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Logger]:
+    """Open the run's W&B record, or continue it. No logger if WANDB_MODE=disabled.
+
+    Raises:
+        UserError: if WANDB_MODE=online but W&B cannot be used.
+    """
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    mode = os.environ.get("WANDB_MODE")
+    if mode == "disabled":
+        return []
+    if mode not in MODES:
+        raise UserError(f"WANDB_MODE={mode}: expected online, offline or disabled")
+    import wandb
+    from wandb.errors import Error as WandbError
+
+    wandb.setup()  # reads WANDB_SILENT, which the logger's own warnings need
+    settings = wandb.Settings(init_timeout=SECONDS_TO_CONNECT)
+    logger = WandbLogger(
+        name=run.name,
+        save_dir=run.path,
+        id=identifier,
+        project=os.environ.get("WANDB_PROJECT", "meta_rl"),
+        mode=_mode(mode),
+        settings=settings,
+    )
+    try:
+        logger.log_hyperparams(flatten(config))
+    except WandbError as error:
+        raise UserError(f"W&B: {one_line(error)}; train without it by WANDB_MODE=offline") from None
+    return [logger]
+
+
+def finish(loggers: list[Logger], code: int) -> None:
+    """Close what `start` opened, marking the run as failed unless `code` is 0."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=code)
+
+
+def places(loggers: list[Logger]) -> list[str]:
+    """Where the W&B records are: an address, or `offline`."""
+    return [lg.experiment.url or "offline" for lg in loggers if isinstance(lg, WandbLogger)]
+
+
+def _mode(wanted: str | None) -> str:
+    """Online if that is possible and not ruled out by WANDB_MODE, which `wanted` holds."""
+    import wandb
+    from wandb.errors import Error as WandbError
+
+    if wanted not in (None, "online"):
+        return wanted
+    try:
+        problem = "" if wandb.login(prompt=False, verify=True) else "nobody is logged in"  # 10 s at most
+    except WandbError as error:
+        problem = one_line(error)
+    if problem and wanted:
+        raise UserError(f"WANDB_MODE=online: {problem}; run `wandb login`, or unset WANDB_MODE")
+    if problem and problem != "nobody is logged in":
+        print(f"W&B stays offline, `wandb sync` uploads later: {problem}", file=sys.stderr)
+    return "offline" if problem else "online"

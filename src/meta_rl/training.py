@@ -1,0 +1,105 @@
+"""One start of a run: check everything, claim its directory, train, and say how to go on."""
+
+import logging
+import re
+import sys
+import warnings
+
+import torch
+
+from meta_rl import tracking
+from meta_rl.callbacks import Checkpointing, GracefulStop, MetricsLog
+from meta_rl.checkpoint import KEY, check_resumable, load_checkpoint
+from meta_rl.config import MetaCLI
+from meta_rl.errors import NonFiniteError, UserError
+from meta_rl.progress import Progress
+from meta_rl.run_directory import RunDirectory
+
+
+def train(args: list[str], default_name: str) -> int:
+    """Train as the normalised arguments say; return the exit code (see `meta_rl.cli.main`)."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
+    warnings.filterwarnings("ignore", module="lightning")  # about data loaders, workers and its own imports
+    return Session(MetaCLI(args), default_name).run()
+
+
+class Session:
+    """What one start needs. Nothing is written before everything has been checked.
+
+    Raises:
+        UserError: if the run cannot be started as asked.
+    """
+
+    def __init__(self, cli: MetaCLI, default_name: str) -> None:
+        self.cli = cli
+        cli.config.name = tracking.distinct(cli.config.name or default_name)
+        self.directory = RunDirectory(cli.config.runs_dir, cli.config.name)
+        self.source = self.directory.find(cli.config.ckpt_path)
+        cli.config.ckpt_path = None  # the saved configuration describes the experiment, not this start
+        self.config = cli.plain()
+        checkpoint = load_checkpoint(self.source) if self.source else None
+        self.first_step = checkpoint["global_step"] if checkpoint else 0
+        # The checkpoint of another run starts a branch of it: a new directory and a new W&B run.
+        self.own = checkpoint is not None and checkpoint[KEY]["config"]["name"] == self.directory.name
+        self.wandb_id = tracking.run_id(checkpoint if self.own else None)
+        self.stop = GracefulStop()
+        saving = Checkpointing(self.directory, cli.config.checkpoint_every, self.config, self.wandb_id)
+        callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
+        self.trainer = cli.make_trainer(callbacks, self.directory.path)
+        if checkpoint and self.source:
+            check_resumable(checkpoint, self.config, self.source, self.trainer.max_steps)
+
+    def run(self) -> int:
+        """Train; return the exit code."""
+        directory = self.directory
+        fresh = directory.claim(resume=self.own)
+        config = directory.save_config(self.cli.dump())
+        self.resume = f"python {sys.argv[0]} --config {config} --ckpt_path last"
+        try:
+            if self.cli.default_logger:
+                self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
+            print(self._introduction(), flush=True)
+            code = self._fit()
+        except BaseException:
+            tracking.finish(self.trainer.loggers, code=1)
+            if self.trainer.global_step <= self.first_step:  # it never started: leave things as they were
+                directory.discard() if fresh else config.unlink()
+            raise
+        tracking.finish(self.trainer.loggers, code)
+        return code
+
+    def _fit(self) -> int:
+        trainer, directory = self.trainer, self.directory
+        try:
+            trainer.fit(
+                self.cli.model, datamodule=self.cli.datamodule, ckpt_path=self.source, weights_only=True
+            )
+        except NonFiniteError as error:
+            file = directory.path / f"nonfinite-step-{trainer.global_step}.pt"
+            torch.save(error.dump, file)
+            kept = f"; {directory.last} is from before" if directory.last.exists() else ""
+            print(f"error: {error} in iteration {trainer.global_step}; see {file}{kept}", file=sys.stderr)
+            return 1
+        except (RuntimeError, ValueError) as error:
+            if re.search("loading state_dict|loaded state dict", str(error)):
+                reason = str(error).strip().splitlines()[-1].strip()
+                raise UserError(f"checkpoint {self.source} does not fit model.init_args: {reason}") from None
+            raise
+        if self.stop.signal is not None:
+            print(f"stopped at iteration {trainer.global_step}; resume with: {self.resume}")
+            return 128 + self.stop.signal
+        evaluate = f"python evaluate.py --checkpoint {directory.last}"
+        print(f"done: {trainer.global_step} iterations in {directory.path}; evaluate with: {evaluate}")
+        return 0
+
+    def _introduction(self) -> str:
+        data, device = self.config["data"], self.trainer.strategy.root_device
+        algorithm = self.config["model"]["class_path"].rpartition(".")[2]
+        env = data["env"]["class_path"].rpartition(".")[2]
+        start = f", from iteration {self.first_step}" if self.source else ""
+        wandb = "".join(f", W&B {place}" for place in tracking.places(self.trainer.loggers))
+        return (
+            f"{self.directory.path}: {algorithm} on {env}, {data['meta_batch_size']} tasks x "
+            f"{data['fast_batch_size']} episodes, {device} with {torch.get_num_threads()} threads{wandb}{start}"
+        )

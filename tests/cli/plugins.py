@@ -1,0 +1,100 @@
+"""Classes of a user, named in YAML by class_path only."""
+
+from typing import Any
+
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from meta_rl.algorithms import FOMAML, MetaLearner
+from meta_rl.envs import BatchedEnv
+from meta_rl.errors import NonFiniteError
+from meta_rl.types import MetaBatch
+
+
+class Line(BatchedEnv):
+    """Move along a line to a point."""
+
+    task_parameters = ("target",)
+
+    def __init__(self, horizon: int = 3) -> None:
+        self.horizon = horizon
+        self.observation_space = Box(-1, 1, (1,))
+        self.action_space = Box(-1, 1, (1,))
+        self.task_space = Box(-1, 1, (1,))
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(n, 1, generator=generator) * 2 - 1
+
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        self.target = tasks[:, None]
+        self.position = torch.zeros(len(tasks), episodes, 1)
+        return self.position
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.position = self.position + 0.1 * actions.clamp(-1, 1)
+        gap = (self.position - self.target).abs().squeeze(-1)
+        return self.position, -gap, torch.zeros_like(gap, dtype=torch.bool)
+
+
+class Still(MetaLearner):
+    """Learns nothing; counts."""
+
+    def __init__(self, count_by: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.count_by = count_by
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.policy.parameters(), lr=0.0)
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        self.count += self.count_by
+        self.optimizers().step()
+        self.log_dict({"return_post": -1.0, "count": float(self.count)})
+        if batch.iteration % 2 == 0:
+            self.log("even", float(batch.iteration))
+
+
+class Diverging(FOMAML):
+    """Stops being finite in its third iteration."""
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        if batch.iteration == 2:
+            raise NonFiniteError("loss is nan", {"observations": torch.ones(2), "iteration": 2})
+        super().training_step(batch, batch_idx)
+
+
+class Broken(FOMAML):
+    """Has a bug that shows in a given iteration."""
+
+    at = 0
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        if batch.iteration == self.at:
+            raise ZeroDivisionError("a bug")
+        super().training_step(batch, batch_idx)
+
+
+class BrokenLater(Broken):
+    at = 2
+
+
+class Interrupted(FOMAML):
+    """Gets a signal in the middle of its second iteration, as from Ctrl-C."""
+
+    signal = 2
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        import signal
+
+        if batch.iteration == 1:
+            signal.raise_signal(self.signal)
+        super().training_step(batch, batch_idx)
+
+
+class Terminated(Interrupted):
+    signal = 15
+
+
+NOT_A_LEARNER = 3

@@ -1,0 +1,162 @@
+"""Resuming is exact, and checkpoints are read without trust."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from meta_rl.checkpoint import load_checkpoint
+from meta_rl.config import instantiate
+from meta_rl.errors import UserError
+
+SMALL = {"policy": {"hidden_sizes": [4]}}
+
+
+def model(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": f"meta_rl.algorithms.{name}", "init_args": {**SMALL, **arguments}}
+
+
+MODELS = {
+    "MAML": model("MAML", num_inner_steps=2),
+    "FOMAML": model("FOMAML"),
+    "FOMAML with Adam": model("FOMAML", outer_optimizer="adam", inner_optimizer="adam"),
+    "Reptile": model("Reptile", num_inner_steps=2),
+}
+
+
+@pytest.mark.parametrize("interruption", [2, 3])  # at a regular checkpoint, and at one made for the end
+@pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS.keys())
+def test_a_resumed_run_equals_one_that_never_stopped(lab: Any, spec: Any, interruption: int) -> None:
+    assert lab.train("--name=whole", "--trainer.max_steps=5", model=spec) == 0
+    assert lab.train("--name=parts", f"--trainer.max_steps={interruption}", model=spec) == 0
+    assert lab.train("--name=parts", "--trainer.max_steps=5", "--ckpt_path=last", model=spec) == 0
+
+    whole, parts = lab.checkpoint("whole"), lab.checkpoint("parts")
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][name]), name
+    assert str(whole["optimizer_states"]) == str(parts["optimizer_states"])
+    assert whole["global_step"] == parts["global_step"] == 5
+    assert whole["callbacks"] == parts["callbacks"]
+    assert lab.metrics("whole") == lab.metrics("parts")
+    assert (
+        lab.checkpoint("whole", "best.ckpt")["global_step"]
+        == lab.checkpoint("parts", "best.ckpt")["global_step"]
+    )
+
+
+def test_an_earlier_checkpoint_abandons_the_rows_after_it(lab: Any) -> None:
+    assert lab.train("--trainer.max_steps=4", "--checkpoint_every=100") == 0
+    whole = lab.metrics()
+    assert lab.train("--name=short", "--trainer.max_steps=2") == 0
+    early = lab.path / "early.ckpt"
+    content = lab.checkpoint("short")
+    content["meta_rl"]["config"]["name"] = "tiny"
+    torch.save(content, early)
+    assert lab.train(f"--ckpt_path={early}", "--trainer.max_steps=4") == 0
+    assert lab.metrics() == whole
+
+
+def test_a_changed_rate_counts_after_resuming(lab: Any) -> None:
+    assert lab.train("--model.max_kl=0.01") == 0
+    assert lab.train("--model.max_kl=0.001", "--ckpt_path=last", "--trainer.max_steps=5") == 0
+    assert lab.checkpoint()["optimizer_states"][0]["param_groups"][0]["max_kl"] == 0.001
+    assert all(float(row["kl"]) <= 0.001 for row in lab.metrics()[3:])
+
+
+def test_a_checkpoint_is_all_that_evaluation_needs(lab: Any) -> None:
+    assert lab.train() == 0
+    checkpoint = load_checkpoint(lab.runs / "tiny/checkpoints/last.ckpt")
+    learner, datamodule = instantiate(checkpoint["meta_rl"]["config"])
+    learner.build(datamodule.env, datamodule.seed)
+    learner.load_state_dict(checkpoint["state_dict"])
+    assert datamodule.env.horizon == 5
+    assert datamodule.seed == 1
+
+
+def test_saving_never_leaves_half_a_checkpoint(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lab.train() == 0
+    last = lab.runs / "tiny/checkpoints/last.ckpt"
+    before = last.read_bytes()
+
+    def die(self: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("lightning.pytorch.Trainer.save_checkpoint", die)
+    with pytest.raises(OSError, match="disk full"):
+        lab.train("--ckpt_path=last", "--trainer.max_steps=5")
+    assert last.read_bytes() == before
+
+
+class Malicious:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("owned",)
+
+
+def bad_checkpoint(lab: Any, kind: str) -> Path:
+    file = lab.path / f"{kind}.ckpt"
+    if kind == "malicious":
+        torch.save({"state_dict": Malicious(), "global_step": 1, "meta_rl": {}}, file)
+    elif kind == "foreign":
+        torch.save({"weights": torch.ones(2)}, file)
+    elif kind == "text":
+        file.write_text("not a checkpoint\n")
+    elif kind == "empty":
+        file.touch()
+    elif kind == "truncated":
+        assert lab.train("--name=source") == 0
+        whole = (lab.runs / "source/checkpoints/last.ckpt").read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+    elif kind == "directory":
+        file.mkdir()
+    return file
+
+
+REASONS = {
+    "malicious": "refused, it would run code",
+    "foreign": "not written by train.py",
+    "text": "not a checkpoint of train.py",
+    "empty": "truncated or damaged",
+    "truncated": "truncated or damaged",
+    "directory": "Is a directory",
+    "missing": "No such file",
+}
+
+
+@pytest.mark.parametrize(("kind", "reason"), REASONS.items())
+def test_a_bad_checkpoint_is_one_line(lab: Any, refused: Callable[..., str], kind: str, reason: str) -> None:
+    file = bad_checkpoint(lab, kind)
+    line = refused(f"--ckpt_path={file}")
+    assert str(file) in line
+    assert reason in line
+    assert not Path("owned").exists()
+    with pytest.raises(UserError, match=reason):
+        load_checkpoint(file)
+    assert not Path("owned").exists()
+
+
+OTHERS = {
+    "data.env.horizon=6": "data.env.init_args.horizon=5, not 6",
+    "data.env.class_path=plugins.Line": "data.env.class_path=meta_rl.envs.PointMass, not plugins.Line",
+    "model.class_path=meta_rl.algorithms.MAML": "model.class_path=meta_rl.algorithms.FOMAML, not",
+    "model.policy.hidden_sizes=[5]": "does not fit model.init_args: size mismatch",
+    "trainer.max_steps=3": "at iteration 3 and trainer.max_steps=3: nothing is left to train",
+}
+
+
+@pytest.mark.parametrize(("override", "reason"), OTHERS.items())
+def test_a_checkpoint_of_something_else_is_one_line(
+    lab: Any, refused: Callable[..., str], override: str, reason: str
+) -> None:
+    assert lab.train() == 0
+    line = refused("--trainer.max_steps=9", "--ckpt_path=last", override)
+    assert "runs/tiny/checkpoints/last.ckpt" in line
+    assert reason in line
+
+
+def test_last_where_there_is_none(refused: Callable[..., str]) -> None:
+    line = refused("--ckpt_path=last")
+    assert "there is no runs/tiny/checkpoints/last.ckpt" in line

@@ -1,0 +1,36 @@
+"""Every test runs on one thread, from the same seed, without a word from Lightning."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from helpers import make_policy, make_samples
+from meta_rl.policy import GaussianMLP
+from meta_rl.types import Samples
+
+
+@pytest.fixture(autouse=True)
+def _deterministic() -> Iterator[None]:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", message=".*lightning.*")
+        yield
+
+
+@pytest.fixture
+def policy() -> GaussianMLP:
+    """A smooth float64 policy of 24 parameters for 2 observed numbers and 2 actions."""
+    return make_policy()
+
+
+@pytest.fixture
+def samples() -> Samples:
+    """Float64 samples of 3 tasks with 12, 7 and 9 valid states."""
+    return make_samples(seed=1)

@@ -1,0 +1,102 @@
+"""The point mass: transitions worked by hand."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from meta_rl.envs import PointMass
+
+STREAM = torch.Generator()
+
+
+def close(actual: Tensor, expected: list) -> None:
+    torch.testing.assert_close(actual, torch.tensor(expected), rtol=0, atol=1e-6)
+
+
+def test_transitions_by_hand() -> None:
+    env = PointMass()
+    tasks = torch.tensor([[0.3, 0.4, 0.0, 0.0], [-0.5, 0.0, 0.1, -0.2]])  # goal, start
+    observation = env.reset(tasks, 2, STREAM)
+    close(observation, [[[0.0, 0.0], [0.0, 0.0]], [[0.1, -0.2], [0.1, -0.2]]])
+    actions = torch.tensor([[[1.0, -0.5], [0.0, 0.0]], [[-1.0, 1.0], [0.0, -1.0]]])
+    observation, reward, terminated = env.step(actions)
+    close(observation, [[[0.1, -0.05], [0.0, 0.0]], [[0.0, -0.1], [0.1, -0.3]]])
+    # Distances after the move: (0.2, 0.45), (0.3, 0.4); (0.5, 0.1), (0.6, 0.3)
+    close(reward, [[-(0.2425**0.5), -0.5], [-(0.26**0.5), -(0.45**0.5)]])
+    assert not terminated.any()
+    observation, _, _ = env.step(actions)
+    close(observation[0], [[0.2, -0.1], [0.0, 0.0]])
+
+
+def test_actions_are_clipped_then_scaled() -> None:
+    env = PointMass()
+    env.reset(torch.zeros(1, 4), 3, STREAM)
+    observation, _, _ = env.step(torch.tensor([[[5.0, -5.0], [1.0, -1.0], [0.1, 0.0]]]))
+    close(observation, [[[0.1, -0.1], [0.1, -0.1], [0.01, 0.0]]])
+
+
+def test_the_point_may_leave_the_square() -> None:
+    env = PointMass()
+    env.reset(torch.tensor([[0.0, 0.0, 0.5, 0.5]]), 1, STREAM)
+    observation, reward, _ = env.step(torch.ones(1, 1, 2))
+    close(observation, [[[0.6, 0.6]]])
+    close(reward, [[-(0.72**0.5)]])
+
+
+def test_ends_within_the_radius_in_both_coordinates() -> None:
+    env = PointMass(goal_radius=0.01)
+    # The goal is at the origin, and the point does not move.
+    starts = torch.tensor([[0.009, -0.009], [0.009, 0.011], [-0.011, 0.0], [0.011, 0.011]])
+    env.reset(torch.cat([torch.zeros(4, 2), starts], 1), 1, STREAM)
+    _, _, terminated = env.step(torch.zeros(4, 1, 2))
+    assert terminated[:, 0].tolist() == [True, False, False, False]
+
+
+def test_a_terminated_episode_stays_so() -> None:
+    env = PointMass()
+    env.reset(torch.zeros(1, 4), 2, STREAM)
+    away = torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])
+    assert env.step(away)[2].tolist() == [[True, False]]
+    assert env.step(torch.ones(1, 2, 2))[2].tolist() == [[True, False]]
+    env.reset(torch.zeros(1, 4), 2, STREAM)  # and a new one starts alive
+    assert env.step(torch.ones(1, 2, 2))[2].tolist() == [[False, False]]
+
+
+def test_radius_0_never_ends_an_episode() -> None:
+    env = PointMass(goal_radius=0.0)
+    env.reset(torch.zeros(1, 4), 1, STREAM)
+    _, reward, terminated = env.step(torch.zeros(1, 1, 2))
+    assert reward.item() == 0
+    assert not terminated.any()
+
+
+def test_tasks_fill_the_square() -> None:
+    tasks = PointMass().sample_tasks(4000, torch.Generator().manual_seed(0))
+    assert tasks.shape == (4000, 4)
+    assert (tasks.abs() <= 0.5).all()
+    # Uniform on [-1/2, 1/2]: mean 0, variance 1/12; the columns are independent
+    assert (tasks.mean(0).abs() < 0.02).all()
+    torch.testing.assert_close(tasks.T.cov(), torch.eye(4) / 12, rtol=0, atol=0.005)
+
+
+def test_start_at_the_origin() -> None:
+    tasks = PointMass(sample_start=False).sample_tasks(100, torch.Generator().manual_seed(0))
+    assert not tasks[:, 2:].any()
+    assert tasks[:, :2].all()
+    both = PointMass().sample_tasks(100, torch.Generator().manual_seed(0))
+    assert torch.equal(tasks[:, :2], both[:, :2])
+
+
+def test_spaces_and_names() -> None:
+    env = PointMass(horizon=7)
+    assert env.horizon == 7
+    assert env.observation_space.shape == env.action_space.shape == (2,)
+    assert env.task_space.shape == (len(env.task_parameters),)
+    assert env.task_parameters[:2] == ("goal_x", "goal_y")
+    assert env.task_defaults == {"start_x": 0, "start_y": 0}
+
+
+@pytest.mark.parametrize(("key", "value"), [("horizon", 0), ("horizon", -1), ("goal_radius", -0.01)])
+def test_impossible_values(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=key):
+        PointMass(**{key: value})

@@ -1,0 +1,87 @@
+"""From raw episodes to samples, against a loop over tasks."""
+
+import numpy as np
+import pytest
+import torch
+
+from meta_rl.advantages import AdvantageEstimator
+from meta_rl.baseline import fit_linear_baseline, predict
+from meta_rl.types import Trajectories
+
+N, K, T = 2, 3, 5
+LENGTHS = torch.tensor([[5, 5, 2], [1, 5, 4]])
+
+
+def trajectories() -> Trajectories:
+    mask = (torch.arange(T) < LENGTHS[..., None]).double()
+    return Trajectories(
+        observations=torch.randn(N, K, T, 2).double(),
+        actions=torch.randn(N, K, T, 1).double(),
+        rewards=torch.randn(N, K, T).double() * mask,
+        mask=mask,
+        truncated=LENGTHS == T,
+        last_observations=torch.randn(N, K, 2).double(),
+    )
+
+
+def by_hand(e: Trajectories, i: int, gamma: float, gae_lambda: float, bootstrap: bool) -> np.ndarray:
+    """Normalised advantages of task i, one episode after the other, without padding."""
+    returns = torch.zeros(N, K, T).double()
+    for k in range(K):
+        for t in range(int(LENGTHS[i, k])):
+            rest = e.rewards[i, k, t : int(LENGTHS[i, k])]
+            returns[i, k, t] = sum(gamma**j * r for j, r in enumerate(rest.tolist()))
+    coefficients = fit_linear_baseline(e.observations[i : i + 1], returns[i : i + 1], e.mask[i : i + 1])
+    values = predict(coefficients, e.observations[i : i + 1])[0]
+    last = predict(coefficients, e.last_observations[i : i + 1, :, None], first_step=T)[0, :, 0]
+    out = []
+    for k in range(K):
+        length = int(LENGTHS[i, k])
+        end = float(last[k]) if bootstrap and length == T else 0.0
+        v = [*values[k, :length].tolist(), end]
+        delta = [float(e.rewards[i, k, t]) + gamma * v[t + 1] - v[t] for t in range(length)]
+        out += [
+            sum((gamma * gae_lambda) ** (s - t) * delta[s] for s in range(t, length)) for t in range(length)
+        ]
+    return (np.array(out) - np.mean(out)) / np.std(out)
+
+
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize(("gamma", "gae_lambda"), [(0.99, 1.0), (0.9, 0.7), (0.9, 0.0)])
+def test_end_to_end(gamma: float, gae_lambda: float, bootstrap: bool) -> None:
+    episodes = trajectories()
+    samples, _ = AdvantageEstimator(gamma, gae_lambda, bootstrap)(episodes)
+    for i in range(N):
+        actual = samples.advantages[i][samples.mask[i] > 0].numpy()
+        expected = by_hand(episodes, i, gamma, gae_lambda, bootstrap)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_states_are_episodes_after_each_other() -> None:
+    episodes = trajectories()
+    samples, _ = AdvantageEstimator()(episodes)
+    assert samples.observations.shape == (N, K * T, 2)
+    assert torch.equal(samples.observations[1, 2 * T + 3], episodes.observations[1, 2, 3])
+    assert torch.equal(samples.actions[1, 2 * T + 3], episodes.actions[1, 2, 3])
+    assert torch.equal(samples.mask, episodes.mask.flatten(1))
+
+
+def test_advantages_are_normalised_per_task_and_0_on_padding() -> None:
+    samples, explained = AdvantageEstimator()(trajectories())
+    for advantages, mask in zip(samples.advantages, samples.mask, strict=True):
+        kept = advantages[mask > 0]
+        assert float(kept.mean()) == pytest.approx(0, abs=1e-7)
+        assert float(kept.std(correction=0)) == pytest.approx(1, abs=1e-6)
+        assert not advantages[mask == 0].any()
+    assert explained.shape == (N,)
+    assert (explained <= 1).all()
+
+
+def test_bootstrapping_only_concerns_truncated_episodes() -> None:
+    episodes = trajectories()
+    ended = episodes._replace(truncated=torch.zeros(N, K, dtype=torch.bool))
+    plain, _ = AdvantageEstimator()(episodes)
+    same, _ = AdvantageEstimator(bootstrap_horizon=True)(ended)
+    other, _ = AdvantageEstimator(bootstrap_horizon=True)(episodes)
+    assert torch.equal(plain.advantages, same.advantages)
+    assert not torch.allclose(plain.advantages, other.advantages)

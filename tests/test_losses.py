@@ -1,0 +1,80 @@
+"""The losses of one task by hand, and what must hold at the old policy."""
+
+import math
+
+import pytest
+import torch
+from torch.func import functional_call
+
+from helpers import LENGTHS, normal, plain_reinforce, theta_of, valid
+from meta_rl.losses import mean_kl, reinforce_loss, surrogate_loss
+from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.types import Samples
+
+# Two valid states and a padded one; a standard normal of one action.
+STANDARD = Gaussian(torch.zeros(3, 1).double(), torch.zeros(3, 1).double())
+HAND = Samples(
+    observations=torch.zeros(3, 1),
+    actions=torch.tensor([[1.0], [2.0], [5.0]]).double(),
+    advantages=torch.tensor([2.0, -1.0, 7.0]).double(),  # 7: must not count
+    mask=torch.tensor([1.0, 1.0, 0.0]).double(),
+)
+
+
+def test_reinforce_by_hand() -> None:
+    # log-probabilities -1/2 - c and -2 - c with c = log(2 pi) / 2
+    c = 0.5 * math.log(2 * math.pi)
+    expected = -(2 * (-0.5 - c) - (-2 - c)) / 2
+    assert float(reinforce_loss(STANDARD, HAND)) == pytest.approx(expected)
+
+
+def test_surrogate_by_hand() -> None:
+    # mean 1 instead of 0: ratios exp(1/2) and exp(-1/2 + 2)
+    moved = Gaussian(torch.ones(3, 1), torch.zeros(3, 1))
+    expected = -(2 * math.exp(0.5) - math.exp(1.5)) / 2
+    assert float(surrogate_loss(moved, STANDARD, HAND)) == pytest.approx(expected)
+
+
+def test_mean_kl_by_hand() -> None:
+    # shifts 1, 2 and, on padding, 9: (1/2 + 2) / 2
+    moved = Gaussian(torch.tensor([[1.0], [2.0], [9.0]]), torch.zeros(3, 1))
+    assert float(mean_kl(STANDARD, moved, HAND.mask)) == pytest.approx(1.25)
+
+
+def test_kl_is_summed_over_actions_and_directed() -> None:
+    old = Gaussian(torch.zeros(1, 3), torch.zeros(1, 3))
+    wide = Gaussian(torch.zeros(1, 3), torch.full((1, 3), math.log(2)))
+    one = math.log(2) + 1 / 8 - 1 / 2
+    assert float(mean_kl(old, wide, torch.ones(1))) == pytest.approx(3 * one)
+
+
+def test_ratio_is_1_and_kl_0_at_the_old_policy() -> None:
+    assert float(surrogate_loss(STANDARD, STANDARD, HAND)) == pytest.approx(-0.5)  # the mean advantage
+    assert float(mean_kl(STANDARD, STANDARD, HAND.mask)) == 0
+
+
+@pytest.mark.parametrize("i", range(len(LENGTHS)))
+def test_surrogate_has_the_gradient_of_reinforce_at_the_old_policy(
+    policy: GaussianMLP, samples: Samples, i: int
+) -> None:
+    one = Samples(*(x[i] for x in samples))
+    theta = {name: p.requires_grad_() for name, p in theta_of(policy).items()}
+    out = functional_call(policy, theta, (one.observations,))
+    old = Gaussian(*(x.detach() for x in out))
+    surrogate = torch.autograd.grad(surrogate_loss(out, old, one), list(theta.values()), retain_graph=True)
+    reinforce = torch.autograd.grad(reinforce_loss(out, one), list(theta.values()))
+    torch.testing.assert_close(surrogate, reinforce)
+
+
+@pytest.mark.parametrize("i", range(len(LENGTHS)))
+def test_against_plain_losses_without_padding(policy: GaussianMLP, samples: Samples, i: int) -> None:
+    one, theta = Samples(*(x[i] for x in samples)), theta_of(policy)
+    other = {name: p + 0.1 for name, p in theta.items()}
+    old, new = (functional_call(policy, p, (one.observations,)) for p in (theta, other))
+    observations, actions, advantages = valid(samples, i)
+    p, q = normal(policy, theta, observations), normal(policy, other, observations)
+    ratio = (q.log_prob(actions) - p.log_prob(actions)).sum(-1).exp()
+    torch.testing.assert_close(reinforce_loss(old, one), plain_reinforce(policy, theta, samples, i))
+    torch.testing.assert_close(surrogate_loss(new, old, one), -(ratio * advantages).mean())
+    kl = torch.distributions.kl_divergence(p, q).sum(-1).mean()
+    torch.testing.assert_close(mean_kl(old, new, one.mask), kl)

@@ -1,0 +1,179 @@
+"""Rollouts on an environment whose every number can be foretold."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from meta_rl.advantages import AdvantageEstimator
+from meta_rl.envs import BatchedEnv, PointMass
+from meta_rl.errors import NonFiniteError
+from meta_rl.inner import repeat
+from meta_rl.policy import GaussianMLP
+from meta_rl.rollout import Sampler
+from meta_rl.types import Batch, Params, Trajectories
+
+
+class Counter(BatchedEnv):
+    """Observes (task, step); pays 1, 2, 3, ... a step; episode k of task i ends after `task + k` steps."""
+
+    task_parameters = ("length",)
+    action_space = Box(-1.0, 1.0, (1,), np.float32)
+    observation_space = Box(-np.inf, np.inf, (2,), np.float32)
+    task_space = Box(1.0, 100.0, (1,), np.float32)
+
+    def __init__(self, horizon: int = 5, poison: float = 0.0, poisoned_step: int = 1) -> None:
+        self.horizon, self.poison, self.poisoned_step = horizon, poison, poisoned_step
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.arange(1.0, n + 1)[:, None]
+
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        self.lengths = tasks + torch.arange(episodes)
+        self.t = 0
+        self.actions: list[Tensor] = []
+        return self._observe()
+
+    def _observe(self) -> Tensor:
+        return torch.stack([self.lengths, torch.full_like(self.lengths, self.t)], -1)
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.actions.append(actions)
+        self.t += 1
+        reward = torch.full_like(self.lengths, self.t)
+        if self.poison and self.t == self.poisoned_step:
+            reward[0, 0] = self.poison
+        return self._observe(), reward, self.lengths <= self.t
+
+
+N, K, T = 3, 2, 5
+LENGTHS = torch.tensor([[1, 2], [2, 3], [3, 4]])
+
+
+def sampler(env: BatchedEnv, episodes: int = K) -> Sampler:
+    return Sampler(env, episodes, AdvantageEstimator())
+
+
+def policy_and_params(tasks: int, hidden: int = 8) -> tuple[GaussianMLP, Params]:
+    policy = GaussianMLP(2, 1, (hidden,), generator=torch.Generator().manual_seed(0))
+    return policy, repeat({name: p.detach() for name, p in policy.named_parameters()}, tasks)
+
+
+def rollout(env: Counter, seed: int = 0) -> Trajectories:
+    tasks = env.sample_tasks(N, torch.Generator())
+    return sampler(env).rollout(*policy_and_params(N), tasks, torch.Generator().manual_seed(seed))
+
+
+def collect(env: Counter) -> Batch:
+    tasks = env.sample_tasks(N, torch.Generator())
+    return sampler(env).collect(*policy_and_params(N), tasks, torch.Generator().manual_seed(0))
+
+
+def test_shapes() -> None:
+    e = rollout(Counter())
+    assert e.observations.shape == (N, K, T, 2)
+    assert e.actions.shape == (N, K, T, 1)
+    assert e.rewards.shape == e.mask.shape == (N, K, T)
+    assert e.truncated.shape == (N, K)
+    assert e.last_observations.shape == (N, K, 2)
+
+
+def test_mask_and_rewards_end_with_the_episode() -> None:
+    e = rollout(Counter())
+    steps = torch.arange(T)
+    assert torch.equal(e.mask, (steps < LENGTHS[..., None]).float())
+    assert torch.equal(e.rewards, (steps + 1) * e.mask)  # the last step is paid, padding is not
+
+
+def test_observations_are_those_before_the_action_and_then_frozen() -> None:
+    e = rollout(Counter())
+    expected = torch.minimum(torch.arange(T), LENGTHS[..., None] - 1).float()
+    assert torch.equal(e.observations[..., 1], expected)
+    assert torch.equal(e.last_observations[..., 1], (LENGTHS - 1).float())
+
+
+def test_the_environment_gets_the_recorded_actions() -> None:
+    env = Counter()
+    e = rollout(env)
+    assert torch.equal(torch.stack(env.actions, 2), e.actions)
+
+
+def test_truncated_where_the_horizon_ended_the_episode() -> None:
+    e = rollout(Counter(horizon=2))
+    # Lengths 1, 2 | 2, 3 | 3, 4: an episode that ends at the horizon by itself is not truncated
+    assert e.truncated.tolist() == [[False, False], [False, True], [True, True]]
+    assert e.last_observations[2, :, 1].tolist() == [2, 2]  # seen after the last action
+
+
+def test_actions_are_the_policy_of_the_task_plus_noise() -> None:
+    policy, params = policy_and_params(N)
+    params = {name: value.clone() for name, value in params.items()}
+    params["log_std"] = torch.tensor([-20.0, 0.0, 0.0])[:, None]
+    params["mean.2.bias"] = torch.tensor([3.0, 0.0, 100.0])[:, None]
+    tasks, stream = Counter().sample_tasks(N, torch.Generator()), torch.Generator().manual_seed(0)
+    e = sampler(Counter(), episodes=200).rollout(policy, params, tasks, stream)
+    mean = torch.stack([policy.mean(o) for o in e.observations]) + params["mean.2.bias"][:, None, None]
+    noise = (e.actions - mean).detach()
+    assert noise[0].abs().max() < 1e-5
+    assert float(noise[1:].mean()) == pytest.approx(0, abs=0.05)
+    assert float(noise[1:].std()) == pytest.approx(1, abs=0.05)
+
+
+def test_collect_reports_the_episodes() -> None:
+    batch, e = collect(Counter()), rollout(Counter())
+    assert torch.equal(batch.lengths, LENGTHS.float())
+    assert torch.equal(batch.returns, (LENGTHS * (LENGTHS + 1) / 2))  # 1 + 2 + ...
+    kept = e.actions[e.mask > 0]
+    assert float(batch.saturation) == pytest.approx(float((kept.abs() > 1).float().mean()))
+    assert float(batch.entropy) == pytest.approx(1.4189385)  # 1/2 log(2 pi e) of a standard normal
+    assert torch.equal(batch.samples.actions, e.actions.flatten(1, 2))
+    assert batch.seconds > 0
+
+
+def test_same_seed_same_numbers() -> None:
+    first, again, other = rollout(Counter()), rollout(Counter()), rollout(Counter(), seed=1)
+    assert all(torch.equal(x, y) for x, y in zip(first, again, strict=True))
+    assert not torch.equal(first.actions, other.actions)
+
+
+def test_the_global_stream_is_neither_read_nor_moved() -> None:
+    policy, params = policy_and_params(N)
+    tasks, state, actions = torch.ones(N, 1), torch.get_rng_state(), []
+    for _ in range(2):
+        e = sampler(Counter()).rollout(policy, params, tasks, torch.Generator().manual_seed(0))
+        actions.append(e.actions)
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.manual_seed(99)
+        state = torch.get_rng_state()
+    assert torch.equal(*actions)
+
+
+def test_same_numbers_at_any_number_of_threads() -> None:
+    policy = GaussianMLP(2, 2, (100, 100), generator=torch.Generator().manual_seed(0))
+    params = repeat({name: p.detach() for name, p in policy.named_parameters()}, 40)
+    env = PointMass(horizon=10)
+    tasks = env.sample_tasks(40, torch.Generator().manual_seed(1))
+    batches = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        stream = torch.Generator().manual_seed(2)
+        batches.append(sampler(env, 20).collect(policy, params, tasks, stream))
+    torch.set_num_threads(1)
+    one, two = batches
+    assert torch.equal(one.returns, two.returns)
+    assert all(torch.equal(x, y) for x, y in zip(one.samples, two.samples, strict=True))
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), -float("inf")])
+def test_a_reward_that_is_not_finite_stops_with_a_dump(poison: float) -> None:
+    with pytest.raises(NonFiniteError, match="reward") as caught:
+        collect(Counter(poison=poison))
+    assert not caught.value.dump["rewards"].isfinite().all()
+    assert caught.value.dump["actions"].shape == (N, K, T, 1)
+
+
+def test_what_an_ended_episode_shows_does_not_matter() -> None:
+    # Episode 0 of task 0 ends after its first step; NaN comes later.
+    batch = collect(Counter(poison=float("nan"), poisoned_step=2))
+    assert torch.equal(batch.returns, collect(Counter()).returns)
