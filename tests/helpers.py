@@ -133,7 +133,8 @@ def make_data() -> RolloutDataModule:
 def final_state(trainer: L.Trainer) -> dict[str, Any]:
     """Everything that training changes."""
     return {
-        "model": trainer.lightning_module.state_dict(),  # parameters and env_steps
+        "model": dict(trainer.lightning_module.state_dict()),
+        "env_steps": float(trainer.lightning_module.env_steps),
         "optimizer": [optimizer.state_dict() for optimizer in trainer.optimizers],
         "global_step": trainer.global_step,
     }
@@ -148,6 +149,19 @@ def bit_identical(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(bit_identical(x, y) for x, y in zip(a, b, strict=True))
     return a == b
+
+
+def record_phases(data: RolloutDataModule) -> list[tuple[int, int]]:
+    """The (iteration, phase) of every collection of episodes from now on."""
+    streams: list[tuple[int, int]] = []
+    collect = data.collect
+
+    def spy(policy: Any, params: Params, tasks: Tensor, iteration: int, phase: int) -> Any:
+        streams.append((iteration, phase))
+        return collect(policy, params, tasks, iteration, phase)
+
+    data.collect = spy  # type: ignore[method-assign]
+    return streams
 
 
 class StopAfter(L.Callback):

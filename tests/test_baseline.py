@@ -92,15 +92,16 @@ def test_constant_features_and_one_step() -> None:
 
 def test_singular_normal_equations_raise_their_own_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baseline, "RIDGE", 1e-17)  # lost beside a Gram matrix of size 1e5
-    observations, returns = torch.full((2, 5, T, OBS), 10.0).double(), torch.ones(2, 5, T).double()
+    observations, returns = torch.full((2, 5, T, OBS), 10.0).double(), torch.randn(2, 5, T).double()
     observations[1] = torch.randn(5, T, OBS).double()
     mask = torch.ones(2, 5, T).double()
     gram = torch.einsum("nktf,nktg->nfg", features(observations), features(observations))
     failed = torch.linalg.cholesky_ex(gram + 1e-17 * torch.eye(2 * OBS + 4)).info
     assert failed.bool().tolist() == [True, False]  # the case under test
     coefficients = fit_linear_baseline(observations, returns, mask)
-    assert coefficients.isfinite().all()
-    torch.testing.assert_close(predict(coefficients, observations), returns, rtol=1e-3, atol=0)
+    # Still a least-squares fit: no worse than the constant that is one of its features.
+    residuals = predict(coefficients, observations) - returns
+    assert residuals[0].square().mean() <= returns[0].var(correction=0)
     alone = fit_linear_baseline(observations[1:], returns[1:], mask[1:])
     torch.testing.assert_close(coefficients[1:], alone, rtol=1e-9, atol=0)
 

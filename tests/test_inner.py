@@ -28,6 +28,7 @@ from meta_rl.types import Params, Samples
 TASKS = range(len(LENGTHS))
 SUPPORT = [make_samples(seed) for seed in (1, 2, 3)]
 ADAM = {"eps_root": 0.0}  # torch.optim.Adam has no such term
+DAMPED = {"momentum": 0.9, "dampening": 0.5}  # does not damp the first step of an adaptation
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +73,10 @@ def test_sgd_step_is_theta_minus_alpha_times_the_finite_difference_gradient(
         ("sgd", {}, torch.optim.SGD, {}),
         ("sgd", {"momentum": 0.9}, torch.optim.SGD, {"momentum": 0.9}),
         ("sgd", {"momentum": 0.9, "nesterov": True}, torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+        ("sgd", DAMPED, torch.optim.SGD, DAMPED),
         ("adam", ADAM, torch.optim.Adam, {}),
     ],
-    ids=["sgd", "momentum", "nesterov", "adam"],
+    ids=["sgd", "momentum", "nesterov", "damped", "adam"],
 )
 @pytest.mark.parametrize("rates", [[0.1, 0.1, 0.1], [0.3, 0.2, 0.1]], ids=["one rate", "a rate per step"])
 def test_three_steps_equal_torch_optim(
@@ -161,7 +163,7 @@ def test_impossible_values(arguments: dict[str, Any], key: str) -> None:
         InnerLoop(nn.Identity(), **{"inner_lr": 0.1, **arguments})
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("sgd", {"momentum": 0.9}), ("adam", {})])
+@pytest.mark.parametrize(("name", "arguments"), [("sgd", DAMPED), ("adam", {})])
 def test_nothing_leaks_from_one_adaptation_into_the_next(
     policy: GaussianMLP, name: str, arguments: dict
 ) -> None:
@@ -172,7 +174,7 @@ def test_nothing_leaks_from_one_adaptation_into_the_next(
 
 
 def test_two_adaptations_may_be_interleaved(policy: GaussianMLP) -> None:
-    inner = InnerLoop(policy, 0.1, "sgd", {"momentum": 0.9})
+    inner = InnerLoop(policy, 0.1, "sgd", DAMPED)
     expected = inner.adapt(shared(policy), SUPPORT)
     params, state = shared(policy), inner.init(shared(policy))
     for samples in SUPPORT:

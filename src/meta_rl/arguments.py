@@ -23,6 +23,9 @@ def normalise(argv: Sequence[str]) -> list[str]:
     W&B's agent writes `key=value` for `${args_no_hyphens}`, "None" for null, and sorts the options, which
     would put some in front of the config file that they are to override.
 
+    Raises:
+        UserError: for an option without a value.
+
     >>> normalise(["model.inner_lr=None", "--config", "a.yaml"])
     ['--config=a.yaml', '--model.inner_lr=null']
     """
@@ -32,9 +35,11 @@ def normalise(argv: Sequence[str]) -> list[str]:
         token = "--config" if token == "-c" else token
         if re.match(r"[A-Za-z_][\w.]*\+?=", token):
             token = "--" + token
-        alone = not token.startswith("--") or "=" in token or token in ("--help", "--print_config")
-        if not alone and tokens and not tokens[0].startswith("--"):
-            token = f"{token}={tokens.pop(0)}"
+        if token.startswith("--") and "=" not in token and token not in ("--help", "--print_config"):
+            if tokens and not tokens[0].startswith("--"):
+                token = f"{token}={tokens.pop(0)}"
+            elif not is_question(token):
+                raise UserError(f"{token} needs a value: {token}=...")
         key, _, value = token.partition("=")
         token = f"{key}=null" if value == "None" else token
         (configs if key == "--config" else options).append(token)
@@ -43,7 +48,7 @@ def normalise(argv: Sequence[str]) -> list[str]:
 
 def config_files(args: Iterable[str]) -> list[Path]:
     """The files named by normalised arguments; an unreadable one raises a UserError with the line."""
-    files = [Path(a.partition("=")[2]) for a in args if a == "--config" or a.startswith("--config=")]
+    files = [Path(a.partition("=")[2]) for a in args if a.startswith("--config=")]
     for file in files:
         check_yaml(file)
     return files

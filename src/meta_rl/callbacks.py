@@ -72,8 +72,7 @@ class Checkpointing(Checkpoint):
     def _save(self, trainer: Trainer, name: str) -> None:
         temporary = self.run.checkpoints / f"{name}.tmp"
         trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            temporary.replace(self.run.checkpoints / f"{name}.ckpt")
+        temporary.replace(self.run.checkpoints / f"{name}.ckpt")
         if name == "last":
             self.saved_step = trainer.global_step
 
@@ -99,8 +98,7 @@ class MetricsLog(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         row = {name: value.item() for name, value in trainer.logged_metrics.items()}
         row = {"step": trainer.global_step, **{k: v for k, v in row.items() if k != "step"}}
-        if trainer.is_global_zero:
-            self.file.append(row)
+        self.file.append(row)
         for logger in trainer.loggers:
             logger.log_metrics(row, trainer.global_step)
 

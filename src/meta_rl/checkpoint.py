@@ -36,14 +36,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(
             f"checkpoint {path}: truncated or damaged; use an earlier one, or start anew"
         ) from None
-    ours = isinstance(checkpoint, dict) and {KEY, "state_dict", "global_step"} <= checkpoint.keys()
-    if (
-        not ours
-        or not isinstance(checkpoint[KEY], dict)
-        or not {"version", "config"} <= checkpoint[KEY].keys()
-    ):
+    ours = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(ours, dict) or not {"version", "config"} <= ours.keys():
         raise UserError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
-    if checkpoint[KEY]["version"] > VERSION:
+    if ours["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
     return checkpoint
 

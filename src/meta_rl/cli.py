@@ -15,8 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, 1 if a number stopped being finite, 2 for bad input, 130 or 143 when stopped by Ctrl-C or
         SIGTERM (with a checkpoint to resume from). Other exceptions are bugs and keep their traceback.
     """
-    args = normalise(sys.argv[1:] if argv is None else argv)
     try:
+        args = normalise(sys.argv[1:] if argv is None else argv)
         files = config_files(args)
         if not files and not any(map(is_question, args)):
             raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")

@@ -93,7 +93,7 @@ class MetaCLI(LightningCLI):
         try:
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
         except OmegaConfBaseException as error:
-            raise UserError(f"{error.full_key}: {one_line(error.msg)}") from None
+            raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
         if self.config.seed_everything < 0:
             raise UserError(f"seed_everything must not be negative, got {self.config.seed_everything}")
         if self.config.checkpoint_every < 1:
@@ -108,7 +108,12 @@ class MetaCLI(LightningCLI):
         try:
             self.config_init = self.parser.instantiate_classes(self.config)
         except (ValueError, ImportError) as error:
-            raise UserError(one_line(error)) from error
+            cause: BaseException = error
+            while str(cause).startswith("Does not validate") and cause.__cause__:  # the parser's wrapping
+                cause = cause.__cause__
+            if isinstance(cause, ValueError | ImportError):
+                raise UserError(one_line(cause)) from error
+            raise cause from None  # a bug in a constructor
         if type(self.config_init["model"]) is MetaLearner:
             raise UserError("model.class_path: MetaLearner is only the base; name an algorithm such as MAML")
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
@@ -125,9 +130,12 @@ class MetaCLI(LightningCLI):
         self.trainer_defaults = {"callbacks": callbacks}
         arguments = {"logger": False} if self.default_logger else {}
         try:
-            return self.instantiate_trainer(default_root_dir=root, **arguments)
+            trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
+        if trainer.world_size > 1:
+            raise UserError(f"trainer: a run is one process on one device, got {trainer.world_size} of them")
+        return trainer
 
     def plain(self) -> dict[str, Any]:
         """What makes the experiment, as plain types: kept in every checkpoint."""
@@ -136,7 +144,7 @@ class MetaCLI(LightningCLI):
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""
-        return self.parser.dump(self.config, skip_unset=False)
+        return self.parser.dump(self.config, skip_unset=False, skip_validation=True)
 
 
 def instantiate(config: dict[str, Any]) -> tuple[MetaLearner, RolloutDataModule]:

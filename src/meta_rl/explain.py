@@ -29,15 +29,10 @@ def explain(message: str, parser: argparse.ArgumentParser) -> str:
 
 
 def reject_null(config: dict[str, Any]) -> None:
-    """Raise a UserError for a null that the constructor does not take; the parser lets it through."""
-    specs = {"model": config["model"], "data.env": config["data"]["env"]}
-    owners = [(key, spec["class_path"], spec.get("init_args", {})) for key, spec in specs.items()]
-    for key, class_path, arguments in [
-        *owners,
-        ("data", "meta_rl.datamodule.RolloutDataModule", config["data"]),
-    ]:
-        hints = _parameters(class_path)
-        for name, value in arguments.items():
+    """Raise a UserError for a null that a class_path's constructor does not take; the parser lets it by."""
+    for key, spec in (("model", config["model"]), ("data.env", config["data"]["env"])):
+        hints = _parameters(spec["class_path"])
+        for name, value in spec.get("init_args", {}).items():
             hint = hints.get(name, Any)
             if value is None and hint is not Any and type(None) not in get_args(hint):
                 raise UserError(f"{key}.{name} must not be null")
@@ -45,11 +40,13 @@ def reject_null(config: dict[str, Any]) -> None:
 
 def _innermost(message: str) -> tuple[str, str]:
     """The dotted key of the first chain of ever deeper `Parser key` lines, and the text after it."""
-    keys, depth, end = [], -1, 0
+    keys: list[str] = []
+    depth, end = -1, 0
     for match in re.finditer(r'^( *(?:- )?)Parser key "(.+?)":', message, re.MULTILINE):
         if len(match[1]) <= depth:
             break
-        keys, depth, end = [*keys, match[2]], len(match[1]), match.end()
+        keys += [match[2]] if match[2] not in keys else []
+        depth, end = len(match[1]), match.end()
     return ".".join(keys), message[end:]
 
 
@@ -62,14 +59,14 @@ def _explain_value(key: str, text: str) -> str:
             return f"{key}: put the arguments of class_path under init_args"
         return _unknown(f"{key}.{option[1]}", known)
     if class_path:
-        return f"{key}.class_path: {class_path[2]}{_similar_class(class_path[1])}"
+        missing = "has no attribute" in class_path[2]
+        return f"{key}.class_path: {class_path[2]}{_similar_class(class_path[1]) if missing else ''}"
     if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", text):
         return f"{key}.class_path: {match[1]} is not a subclass of {match[2]}"
     if "subclass" in text or "instantiatable" in text or "dot import path" in text:
         return f"{key}: give a class_path, and its arguments under init_args, as the files in conf/ do"
-    expected = re.search(r"Subtypes: \[(.+)\]", text) or re.search(
-        r"Expected an? (.+?)(?:\. Got|$)", text, re.M
-    )
+    union = re.search(r"Subtypes: \[(.+)\]", text)
+    expected = union or re.search(r"Expected an? (.+?)(?:\. Got|$)", text, re.MULTILINE)
     given = re.search(r"(?:Got|Given) value: (.+)", text)
     if expected and given:
         types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected[1]).replace("NoneType", "null")
@@ -96,16 +93,17 @@ def _unknown(key: str, known: Collection[str]) -> str:
 def _parameters(class_path: str) -> dict[str, Any]:
     """Names and types of the constructor's parameters, those of the base classes included."""
     cls = pydoc.locate(class_path)
-    parameters = {}
+    found = {}
     for base in reversed(cls.__mro__[:-1]) if inspect.isclass(cls) else ():
         if "__init__" in vars(base):
-            signature = inspect.signature(base, eval_str=True)
-            parameters |= {
-                p.name: Any if p.annotation is p.empty else p.annotation
-                for p in signature.parameters.values()
-                if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            parameters = inspect.signature(base.__init__).parameters.values()
+            found |= {
+                p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
             }
-    return parameters
+    found.pop("self", None)
+    # A missing annotation, or one postponed as text, says nothing.
+    empty = inspect.Parameter.empty
+    return {name: Any if hint is empty or isinstance(hint, str) else hint for name, hint in found.items()}
 
 
 def _similar_class(class_path: str) -> str:

@@ -1,5 +1,7 @@
 """The line that shows how training goes."""
 
+import logging
+import math
 import sys
 import time
 from datetime import timedelta
@@ -30,7 +32,8 @@ class Progress(ProgressBar):
         self.enabled = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.first_step, self.start, self.printed = trainer.global_step, time.monotonic(), 0.0
+        self.first_step = self.printed_step = trainer.global_step
+        self.start, self.printed = time.monotonic(), -math.inf
         if self.enabled and sys.stdout.isatty():
             total = trainer.max_steps if trainer.max_steps > 0 else None
             bar = "{bar:12} {desc}" if total else "{desc}"
@@ -41,15 +44,15 @@ class Progress(ProgressBar):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         now = time.monotonic()
         if self.bar is not None:
-            self.bar.set_description_str(self._describe(trainer, now), refresh=False)
+            self.bar.set_description_str(self._describe(trainer), refresh=False)
             self.bar.update(trainer.global_step - self.bar.n)
-        elif self.enabled and (
-            now - self.printed > SECONDS_BETWEEN_LINES or trainer.global_step == trainer.max_steps
-        ):
+        elif now - self.printed > SECONDS_BETWEEN_LINES:
             self.printed = now
-            print(self._describe(trainer, now), flush=True)
+            self._print_line(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.bar is None:
+            self._print_line(trainer)
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -58,12 +61,17 @@ class Progress(ProgressBar):
     def print(self, *args: Any, **kwargs: Any) -> None:
         tqdm.write(" ".join(map(str, args)))
 
+    def _print_line(self, trainer: Trainer) -> None:
+        if self.enabled and trainer.global_step > self.printed_step:
+            self.printed_step = trainer.global_step
+            print(self._describe(trainer), flush=True)
+
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
-    def _describe(self, trainer: Trainer, now: float) -> str:
+    def _describe(self, trainer: Trainer) -> str:
         step, last = trainer.global_step, trainer.max_steps
         parts = [f"iteration {step}/{last}" if last > 0 else f"iteration {step}"]
         shown = {"return_pre": "pre {:.2f}", "return_post": "post {:.2f}", "kl": "kl {:.4f}"}
@@ -71,6 +79,13 @@ class Progress(ProgressBar):
         metrics = trainer.callback_metrics
         parts += [text.format(metrics[name].item()) for name, text in shown.items() if name in metrics]
         if last > 0:
-            left = (last - step) * (now - self.start) / (step - self.first_step)
+            left = (last - step) * (time.monotonic() - self.start) / (step - self.first_step)
             parts.append(f"{timedelta(seconds=round(left))} left")
         return "  ".join(parts)
+
+
+class AboveTheBar(logging.Handler):
+    """Prints log messages as lines of their own above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)

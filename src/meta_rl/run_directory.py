@@ -1,5 +1,6 @@
 """Where a run keeps its files, and who may write there."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -58,8 +59,8 @@ class RunDirectory:
 
     def save_config(self, text: str) -> Path:
         """Keep this start's configuration beside those of the earlier starts."""
-        taken = len(list(self.path.glob("config*.yaml")))
-        file = self.path / (f"config-{taken}.yaml" if taken else "config.yaml")
+        names = (f"config-{n}.yaml" if n else "config.yaml" for n in itertools.count())
+        file = next(file for name in names if not (file := self.path / name).exists())
         with file.open("x") as stream:
             stream.write(text)
         return file

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 import sys
 import warnings
 
@@ -12,7 +13,7 @@ from meta_rl.callbacks import Checkpointing, GracefulStop, MetricsLog
 from meta_rl.checkpoint import KEY, check_resumable, load_checkpoint
 from meta_rl.config import MetaCLI
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.progress import Progress
+from meta_rl.progress import AboveTheBar, Progress
 from meta_rl.run_directory import RunDirectory
 
 
@@ -20,6 +21,7 @@ def train(args: list[str], default_name: str) -> int:
     """Train as the normalised arguments say; return the exit code (see `meta_rl.cli.main`)."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
+    logging.getLogger("meta_rl").handlers = [AboveTheBar()]
     warnings.filterwarnings("ignore", module="lightning")  # about data loaders, workers and its own imports
     return Session(MetaCLI(args), default_name).run()
 
@@ -55,7 +57,7 @@ class Session:
         directory = self.directory
         fresh = directory.claim(resume=self.own)
         config = directory.save_config(self.cli.dump())
-        self.resume = f"python {sys.argv[0]} --config {config} --ckpt_path last"
+        self.resume = shlex.join(["python", sys.argv[0], "--config", str(config), "--ckpt_path", "last"])
         try:
             if self.cli.default_logger:
                 self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
@@ -89,17 +91,18 @@ class Session:
         if self.stop.signal is not None:
             print(f"stopped at iteration {trainer.global_step}; resume with: {self.resume}")
             return 128 + self.stop.signal
-        evaluate = f"python evaluate.py --checkpoint {directory.last}"
+        evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
         print(f"done: {trainer.global_step} iterations in {directory.path}; evaluate with: {evaluate}")
         return 0
 
     def _introduction(self) -> str:
-        data, device = self.config["data"], self.trainer.strategy.root_device
-        algorithm = self.config["model"]["class_path"].rpartition(".")[2]
-        env = data["env"]["class_path"].rpartition(".")[2]
-        start = f", from iteration {self.first_step}" if self.source else ""
-        wandb = "".join(f", W&B {place}" for place in tracking.places(self.trainer.loggers))
-        return (
-            f"{self.directory.path}: {algorithm} on {env}, {data['meta_batch_size']} tasks x "
-            f"{data['fast_batch_size']} episodes, {device} with {torch.get_num_threads()} threads{wandb}{start}"
-        )
+        data, model = self.config["data"], self.config["model"]
+        algorithm, env = (spec["class_path"].rpartition(".")[2] for spec in (model, data["env"]))
+        device = f"{self.trainer.strategy.root_device} with {torch.get_num_threads()} threads"
+        parts = [
+            f"{self.directory.path}: {algorithm} on {env}",
+            f"{data['meta_batch_size']} tasks x {data['fast_batch_size']} episodes",
+            device,
+            *(f"W&B {place}" for place in tracking.places(self.trainer.loggers)),
+        ]
+        return ", ".join(parts) + (f", from iteration {self.first_step}" if self.source else "")

@@ -6,10 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers import bit_identical, final_state, fit, flatten, make_data, plain_adapt, record_logs, resumed
+from helpers import (
+    bit_identical,
+    final_state,
+    fit,
+    flatten,
+    make_data,
+    plain_adapt,
+    record_logs,
+    record_phases,
+    resumed,
+)
 from meta_rl.algorithms import PolicyConfig, Reptile
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward
+from meta_rl.randomness import Phase
 from meta_rl.types import MetaBatch, Samples
 
 POLICY = PolicyConfig(hidden_sizes=[8], nonlinearity="tanh")
@@ -100,7 +111,17 @@ def test_log_of_an_iteration(steps: int) -> None:
     phases = max(steps, 2)
     assert [r["env_steps"] for r in records] == [60 * phases, 120 * phases]
     assert all(r["kl"] > 0 for r in records)
-    assert [r["step"] for r in records] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("steps", "phases"),
+    [(1, [Phase.SUPPORT, Phase.QUERY]), (3, [Phase.SUPPORT, Phase.SUPPORT + 1, Phase.SUPPORT + 2])],
+)
+def test_every_collection_of_episodes_has_a_stream_of_its_own(steps: int, phases: list[int]) -> None:
+    data = make_data()
+    streams = record_phases(data)
+    fit(make(num_inner_steps=steps), data, 2)
+    assert streams == [(iteration, phase) for iteration in (0, 1) for phase in phases]
 
 
 @BOTH

@@ -80,6 +80,7 @@ def refused(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         output = capsys.readouterr()
         assert output.err.startswith("error: ")
         assert output.err.count("\n") == 1
+        assert "validate against" not in output.err  # the parser's own words
         assert lab.content() == before
         return output.err.removeprefix("error: ").strip()
 

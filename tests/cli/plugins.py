@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 from gymnasium.spaces import Box
+from lightning.pytorch import Callback
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from meta_rl.algorithms import FOMAML, MetaLearner
@@ -50,10 +52,22 @@ class Still(MetaLearner):
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
         self.count += self.count_by
-        self.optimizers().step()
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.step()
         self.log_dict({"return_post": -1.0, "count": float(self.count)})
         if batch.iteration % 2 == 0:
             self.log("even", float(batch.iteration))
+
+
+class Note(Callback):
+    """Leaves its text in the checkpoints."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"text": self.text}
 
 
 class Diverging(FOMAML):
@@ -74,6 +88,12 @@ class Broken(FOMAML):
         if batch.iteration == self.at:
             raise ZeroDivisionError("a bug")
         super().training_step(batch, batch_idx)
+
+
+class BrokenConstructor(FOMAML):
+    def __init__(self) -> None:
+        super().__init__()
+        raise TypeError("a bug")
 
 
 class BrokenLater(Broken):

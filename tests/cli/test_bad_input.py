@@ -30,8 +30,8 @@ OVERRIDES = {
     "--data.env.horizon=long": "data.env.horizon: expected int, got 'long'",
     "--trainer.max_steps=many": "trainer.max_steps: expected int, got 'many'",
     "--seed_everything=1.5": "seed_everything: expected int, got '1.5'",
-    "--trainer=3": "trainer: ",
-    "--model.inner_lr": "--model",
+    "--trainer=3": "trainer: Unable to load config",
+    "--model.inner_lr": "--model.inner_lr needs a value",
     # impossible values
     "--model.inner_lr=-1": "inner_lr must be positive",
     "--model.max_kl=0": "max_kl must be positive",
@@ -44,6 +44,9 @@ OVERRIDES = {
     "--trainer.max_steps=-5": "trainer: ",
     "--trainer.max_steps=0": "trainer.max_steps must be at least 1",
     "--trainer.accelerator=quantum": "trainer: ",
+    "--trainer.devices=2": "trainer: a run is one process on one device, got 2",
+    "--trainer.enable_checkpointing=false": "trainer: ",
+    "--trainer.logger=CSVLogger": "trainer.logger.class_path: the following arguments are required: save_dir",
     # the seed has one name
     "--data.seed=3": "seed_everything",
     # classes

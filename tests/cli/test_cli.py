@@ -105,6 +105,26 @@ def test_the_console_says_what_runs_how_it_goes_and_how_to_go_on(
     assert all(character.isprintable() or character == "\n" for character in output.out)
 
 
+def test_a_terminal_gets_a_bar(
+    lab: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert lab.train() == 0
+    assert "\r" in (output := capsys.readouterr().out)
+    assert "█ iteration 3/3  pre -" in output
+
+
+def test_a_later_config_file_changes_an_earlier_one(lab: Any) -> None:
+    base = lab.write("base.yaml")
+    (lab.path / "change.yaml").write_text("data: {meta_batch_size: 3, env: {init_args: {horizon: 9}}}")
+    data = read_config(base, [f"--config={lab.path}/change.yaml"])["data"]
+    assert (data["meta_batch_size"], data["fast_batch_size"], data["env"]["init_args"]["horizon"]) == (
+        3,
+        2,
+        9,
+    )
+
+
 def test_a_quiet_run(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab.train("--trainer.enable_progress_bar=false") == 0
     assert "iteration 3/3" not in capsys.readouterr().out
@@ -126,3 +146,10 @@ def test_print_config_prints_and_trains_nothing(lab: Any, capsys: pytest.Capture
     assert exit_.value.code == 0
     assert yaml.safe_load(capsys.readouterr().out)["data"]["meta_batch_size"] == 2
     assert not lab.runs.exists()
+
+
+def test_callbacks_of_the_user_run_beside_ours(lab: Any) -> None:
+    trainer = {"max_steps": 3, "callbacks": [{"class_path": "plugins.Note", "init_args": {"text": "hello"}}]}
+    assert lab.train(trainer=trainer) == 0
+    assert lab.checkpoint()["callbacks"]["Note"] == {"text": "hello"}
+    assert len(lab.metrics()) == 3

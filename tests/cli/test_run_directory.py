@@ -102,6 +102,12 @@ def test_a_bug_keeps_its_traceback_and_the_checkpoints(lab: Any) -> None:
     assert lab.checkpoint()["global_step"] == 2
 
 
+def test_a_bug_in_a_constructor_keeps_its_traceback(lab: Any) -> None:
+    with pytest.raises(TypeError, match=r"^a bug$"):
+        lab.train(model={"class_path": "plugins.BrokenConstructor"})
+    assert not lab.runs.exists()
+
+
 def test_a_run_that_breaks_before_its_first_iteration_leaves_nothing(lab: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         lab.train(model={"class_path": "plugins.Broken"})

@@ -143,7 +143,8 @@ class MetaLearner(L.LightningModule):
             "memory_mb": peak_memory_mb(),
         }
         self.require_finite(record, [e.samples for e in collected])
-        self.log_dict(record)
+        # As a tensor: a plain number would be logged in float32, which counts only to 2^24.
+        self.log_dict({**record, "env_steps": self.env_steps.clone()})
 
     def require_finite(self, numbers: dict[str, float], samples: list[Samples]) -> None:
         """Raise a NonFiniteError that names the first number that is not finite and carries the samples."""

@@ -1,0 +1,89 @@
+"""The examples of the documentation, run as they are printed; and that no column goes unexplained."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from meta_rl import cli, evaluate_cli
+
+DOCS = Path(__file__).parents[1] / "docs"
+SMALL = ["--trainer.max_steps=2", "--data.meta_batch_size=2", "--data.fast_batch_size=2"]
+FEW = ["--num_tasks=2", "--episodes=2", "--gradient_steps=1"]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.+?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def save(folder: Path, page: str) -> None:
+    """Write the page's first Python and YAML blocks to the files that their first lines name."""
+    for text in (blocks(page, "python")[0], blocks(page, "yaml")[0]):
+        (folder / text.splitlines()[0].removeprefix("# ")).write_text(text)
+
+
+def arguments(line: str) -> list[str]:
+    """What follows the script's name in a printed command."""
+    return shlex.split(line, comments=True)[2:]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a user's files and runs are; what is imported from there is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("my_"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", ["add_a_task_family.md", "add_an_algorithm.md"])
+def test_the_example_trains_and_is_evaluated_by_the_printed_commands(folder: Path, page: str) -> None:
+    save(folder, page)
+    train, evaluate = blocks(page, "bash")[0].splitlines()
+    assert cli.main([*arguments(train), *SMALL]) == 0
+    (metrics,) = folder.glob("runs/*/metrics.csv")
+    assert pd.read_csv(metrics)["step"].tolist() == [1, 2]
+    assert evaluate_cli.main([*arguments(evaluate), *FEW]) == 0
+    assert (metrics.parent / "evaluation/adaptation.png").exists()
+    if page == "add_a_task_family.md":
+        (folder / "targets.csv").write_text("target\n-0.8\n0.3\n")
+        tasks = blocks(page, "bash")[2].splitlines()[1]
+        assert cli.main([*arguments(train), *SMALL, "--data.env.max_speed=0.2", "--name=fast"]) == 0
+        assert evaluate_cli.main([*arguments(tasks), "--episodes=2", "--gradient_steps=1"]) == 0
+        table = pd.read_csv(metrics.parent / "evaluation/adaptation.csv")
+        assert table["target"].round(6).tolist() == [-0.8, -0.8, 0.3, 0.3]
+        exec(blocks(page, "python")[1], {})
+
+
+def test_the_smaller_change_logs_its_columns(folder: Path) -> None:
+    (folder / "my_stepwise.py").write_text(blocks("add_an_algorithm.md", "python")[1])
+    (folder / "stepwise.yaml").write_text(
+        "model: {class_path: my_stepwise.StepwiseMAML, init_args: {num_inner_steps: 2}}\n"
+        "data: {env: {class_path: meta_rl.envs.ActionReward}}\n"
+    )
+    assert cli.main(["--config=stepwise.yaml", *SMALL]) == 0
+    columns = set(pd.read_csv(folder / "runs/stepwise/metrics.csv"))
+    assert {"return_step_0", "return_step_1", "return_step_2"} <= columns
+
+
+@pytest.mark.parametrize("algorithm", ["MAML", "Reptile"])
+def test_every_column_of_metrics_is_explained(folder: Path, algorithm: str) -> None:
+    explained = set(
+        re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.+?)\|", (DOCS / "runs.md").read_text(), re.M)))
+    )
+    config = Path(__file__).parents[1] / f"conf/{algorithm.lower()}_point_mass.yaml"
+    assert cli.main([f"--config={config}", *SMALL, "--data.env.horizon=3"]) == 0
+    (metrics,) = folder.glob("runs/*/metrics.csv")
+    assert set(pd.read_csv(metrics)) - explained == set()
