@@ -1,6 +1,7 @@
 """The whole meta-objective in float64, against a plain implementation and its finite differences."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ QUERY = make_samples(4, (10, 3, 12))
 
 
 def make_objective(
-    policy: GaussianMLP, steps: int, first_order: bool = False, scale: float = 1.0, **arguments: float
+    policy: GaussianMLP, steps: int, first_order: bool = False, scale: float = 1.0, **arguments: Any
 ) -> MetaObjective:
     inner = InnerLoop(policy, [scale * rate for rate in RATES])
     support = SUPPORT[:steps]

@@ -1,6 +1,7 @@
 """Conjugate gradients and the trust-region step, on functions with a known answer."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def test_conjugate_gradient_of_zero_asks_for_no_product() -> None:
 class Quadratic:
     """loss g.x + c |x - start|^2 / 2 and KL (x - start)^T F (x - start) / 2, in two parameter tensors."""
 
-    def __init__(self, curvature: float = 0.0, **arguments: float) -> None:
+    def __init__(self, curvature: float = 0.0, **arguments: Any) -> None:
         self.fisher, self.gradient, self.curvature = positive_matrix(6), torch.randn(6).double(), curvature
         self.start = torch.randn(6).double()
         self.params = [torch.nn.Parameter(x.clone()) for x in (self.start[:2].view(2, 1), self.start[2:])]
@@ -199,6 +200,6 @@ def test_steps_can_follow_each_other() -> None:
         {"max_backtracks": 0},
     ],
 )
-def test_impossible_values(arguments: dict[str, float]) -> None:
+def test_impossible_values(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         TrustRegion([torch.zeros(1)], **arguments)

@@ -3,9 +3,9 @@
 #
 #   results/point_mass/train.sh ALGORITHM SETTING SEED      for example: maml origin05 1
 #
-# ALGORITHM: maml, fomaml, reptile. SETTING: the start (origin, start) and the inner rate (05, 01), then
-# `trpo` for the paper's meta-optimizer; without it MAML and FOMAML use Adam. A run that is complete is left
-# alone, an interrupted one goes on. One thread a run: two runs at once use two cores better than two threads.
+# ALGORITHM: maml, fomaml, reptile. SETTING: the start (origin, start) and the inner rate (05, 01); `adam` behind
+# it replaces the paper's meta-optimizer of MAML and FOMAML, TRPO. A run that is complete is left alone, an
+# interrupted one goes on. One thread a run: two runs at once use two cores better than two threads.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 algorithm=$1 setting=$2 seed=$3
@@ -24,8 +24,8 @@ esac
 arguments+=(--data.env.sample_start="$sample_start" --model.inner_lr="$training")
 case $algorithm-$setting in
     reptile-*) arguments+=(--model.num_inner_steps=3 --model.outer_lr=0.3 --model.policy.min_std=0.3) ;;
-    *trpo) arguments+=(--model.fisher_fraction=0.1 --model.policy.min_std=0.5) ;;
-    *) arguments+=(--model.outer_optimizer=adam --model.outer_lr=2e-3 --model.policy.min_std=0.3) ;;
+    *adam) arguments+=(--model.outer_optimizer=adam --model.outer_lr=2e-3 --model.policy.min_std=0.3) ;;
+    *) arguments+=(--model.fisher_fraction=0.1 --model.policy.min_std=0.5) ;;
 esac
 
 for iterations in 100 400; do
