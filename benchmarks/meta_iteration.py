@@ -1,6 +1,7 @@
 """Where the time of a meta-iteration goes, against the bare matrix products that each phase needs.
 
-    python benchmarks/meta_iteration.py [--iterations 7] [--threads 2] [--busy] [--fisher_fraction 1.0]
+    python benchmarks/meta_iteration.py [--iterations 7] [--threads 2] [--busy]
+        [--fisher_fraction 1.0] [--matmul_precision highest]
 
 Point mass, 40 tasks x 20 episodes x 100 steps, hidden 100-100. Every algorithm runs in its own process, so
 that peak memory is its own. With --busy another process keeps one core busy all the while.
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
     parser.add_argument("--fisher_fraction", type=float, default=1.0)
+    parser.add_argument("--matmul_precision", choices=["highest", "high", "medium"], default="highest")
     parser.add_argument("--only", choices=["MAML", "FOMAML"], help="in this process")
     args = parser.parse_args()
     if args.only:
@@ -57,6 +59,7 @@ def measure(algorithm: type[MAML], args: argparse.Namespace) -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)
+    torch.set_float32_matmul_precision(args.matmul_precision)
     rate = sgemm_rate()
     learner = algorithm(fisher_fraction=args.fisher_fraction, curvature_every_n_steps=0)
     datamodule = RolloutDataModule(PointMass())

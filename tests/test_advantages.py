@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from meta_rl.advantages import AdvantageEstimator
-from meta_rl.baseline import fit_linear_baseline, predict
+from meta_rl.baseline import features, fit_linear_baseline, predict
 from meta_rl.types import Trajectories
 
 N, K, T = 2, 3, 5
@@ -31,13 +31,20 @@ def by_hand(e: Trajectories, i: int, gamma: float, gae_lambda: float, bootstrap:
         for t in range(int(LENGTHS[i, k])):
             rest = e.rewards[i, k, t : int(LENGTHS[i, k])]
             returns[i, k, t] = sum(gamma**j * r for j, r in enumerate(rest.tolist()))
-    coefficients = fit_linear_baseline(e.observations[i : i + 1], returns[i : i + 1], e.mask[i : i + 1])
-    values = predict(coefficients, e.observations[i : i + 1])[0]
-    last = predict(coefficients, e.last_observations[i : i + 1, :, None], first_step=T)[0, :, 0]
+    x = features(e.observations[i : i + 1], time=not bootstrap)
+    last = features(e.last_observations[i : i + 1, :, None], time=False)
+    design = x.clone()
+    for k in range(K):
+        for t in range(T):
+            if bootstrap and LENGTHS[i, k] == T:
+                design[0, k, t] -= gamma ** (T - t) * last[0, k, 0]
+    coefficients = fit_linear_baseline(design, returns[i : i + 1], e.mask[i : i + 1])
+    values = predict(coefficients, x)[0]
+    ends = predict(coefficients, last)[0, :, 0] if bootstrap else torch.zeros(K)
     out = []
     for k in range(K):
         length = int(LENGTHS[i, k])
-        end = float(last[k]) if bootstrap and length == T else 0.0
+        end = float(ends[k]) if bootstrap and length == T else 0.0
         v = [*values[k, :length].tolist(), end]
         delta = [float(e.rewards[i, k, t]) + gamma * v[t + 1] - v[t] for t in range(length)]
         out += [
@@ -77,11 +84,26 @@ def test_advantages_are_normalised_per_task_and_0_on_padding() -> None:
     assert (explained <= 1).all()
 
 
-def test_bootstrapping_only_concerns_truncated_episodes() -> None:
-    episodes = trajectories()
-    ended = episodes._replace(truncated=torch.zeros(N, K, dtype=torch.bool))
-    plain, _ = AdvantageEstimator()(episodes)
-    same, _ = AdvantageEstimator(bootstrap_horizon=True)(ended)
-    other, _ = AdvantageEstimator(bootstrap_horizon=True)(episodes)
-    assert torch.equal(plain.advantages, same.advantages)
-    assert not torch.allclose(plain.advantages, other.advantages)
+def test_bootstrapping_finds_the_value_of_a_task_that_goes_on() -> None:
+    """A reward of 1 for ever is worth 1 / (1 - gamma) in every state, so no action has an advantage."""
+    mask = torch.ones(N, K, T).double()
+    episodes = trajectories()._replace(rewards=mask, mask=mask, truncated=mask[..., 0].bool())
+    estimator = AdvantageEstimator(gamma=0.9, bootstrap_horizon=True)
+    x = features(episodes.observations, time=False)
+    last = features(episodes.last_observations[:, :, None], time=False)
+    returns = (1 - 0.9 ** torch.arange(T, 0, -1).double()) / 0.1
+    design = x - estimator._discount_to_end(x) * last
+    coefficients = fit_linear_baseline(design, returns.expand(N, K, T), mask)
+    torch.testing.assert_close(
+        predict(coefficients, last), torch.full((N, K, 1), 10.0).double(), atol=1e-3, rtol=0
+    )
+
+
+def test_episodes_that_ended_are_not_bootstrapped() -> None:
+    episodes = trajectories()._replace(truncated=torch.zeros(N, K, dtype=torch.bool))
+    estimator = AdvantageEstimator(bootstrap_horizon=True)
+    expected, _ = estimator(episodes)
+    actual, _ = estimator(episodes._replace(last_observations=torch.randn(N, K, 2).double()))
+    assert torch.equal(actual.advantages, expected.advantages)
+    cut_off, _ = estimator(trajectories())
+    assert not torch.allclose(cut_off.advantages, expected.advantages)

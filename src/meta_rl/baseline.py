@@ -7,31 +7,33 @@ RIDGE = 1e-5
 MAX_RAISES = 10  # tenfold each, until the normal equations can be factorised
 
 
-def features(observations: Tensor, first_step: int = 0) -> Tensor:
-    """[..., T, O] -> [..., T, 2 O + 4]: clipped observation, its square, t/100 with powers, and 1."""
+def features(observations: Tensor, time: bool = True) -> Tensor:
+    """[..., T, O] -> [..., T, F] in float64: clipped observation, its square, 1, and t/100 with powers.
+
+    Without `time`, for values that do not depend on how many steps are left, its three columns are missing.
+    """
     clipped = observations.clamp(-10, 10).double()
-    steps = observations.shape[-2]
-    time = torch.arange(first_step, first_step + steps, device=observations.device, dtype=torch.float64) / 100
-    time = torch.stack([time, time**2, time**3, torch.ones_like(time)], -1)
-    return torch.cat([clipped, clipped.square(), time.expand(*observations.shape[:-1], 4)], -1)
+    t = torch.arange(observations.shape[-2], device=observations.device, dtype=torch.float64) / 100
+    by_step = torch.stack([t**0, t, t**2, t**3] if time else [t**0], -1)
+    return torch.cat([clipped, clipped.square(), by_step.expand(*observations.shape[:-1], -1)], -1)
 
 
-def fit_linear_baseline(observations: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Fit every task's baseline on its own valid steps.
 
     Args:
-        observations: [N, K, T, O].
-        returns: [N, K, T] discounted returns.
+        x: [N, K, T, F] features in float64.
+        targets: [N, K, T], such as discounted returns.
         mask: [N, K, T].
 
     Returns:
-        The coefficients [N, 2 O + 4] in float64. Where a task's normal equations are singular the ridge is
-        raised tenfold until they are not.
+        The coefficients [N, F] in float64. Where a task's normal equations are singular the ridge is raised
+        tenfold until they are not.
     """
-    x = features(observations).flatten(1, 2)  # [N, B, F]
+    x = x.flatten(1, 2)  # [N, B, F]
     weighted = (x * mask.flatten(1).double()[..., None]).transpose(1, 2)
     gram = weighted @ x
-    moment = weighted @ returns.flatten(1).double()[..., None]
+    moment = weighted @ targets.flatten(1).double()[..., None]
     eye = torch.eye(gram.shape[-1], dtype=torch.float64, device=gram.device)
     ridge = torch.full((len(gram), 1, 1), RIDGE, dtype=torch.float64, device=gram.device)
     factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
@@ -43,7 +45,6 @@ def fit_linear_baseline(observations: Tensor, returns: Tensor, mask: Tensor) -> 
     return torch.cholesky_solve(moment, factor).squeeze(-1)
 
 
-def predict(coefficients: Tensor, observations: Tensor, first_step: int = 0) -> Tensor:
-    """Values [N, K, T] of observations [N, K, T, O] that begin at `first_step`, in their own precision."""
-    values = torch.einsum("nktf,nf->nkt", features(observations, first_step), coefficients)
-    return values.to(observations.dtype)
+def predict(coefficients: Tensor, x: Tensor) -> Tensor:
+    """Values [N, K, T] in float64 of features [N, K, T, F]."""
+    return torch.einsum("nktf,nf->nkt", x, coefficients)

@@ -78,6 +78,13 @@ class MetaCLI(LightningCLI):
         add("--runs_dir", type=str, default="runs", help="Where the run's directory NAME is made.")
         add("--ckpt_path", type=str | None, default=None, help="Resume: 'last', or a checkpoint.")
         add("--checkpoint_every", type=int, default=10, help="Iterations between checkpoints.")
+        add(
+            "--matmul_precision",
+            type=typing.Literal["highest", "high", "medium"],
+            default="highest",
+            help="See torch.set_float32_matmul_precision. 'medium' may round factors to bfloat16; on CPUs with "
+            "AVX-512 it is up to twice as fast.",
+        )
         add("--seed_everything", type=int, default=1, help="Seed of everything that is random.")
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

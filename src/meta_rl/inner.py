@@ -1,6 +1,7 @@
 """The inner loop: policy-gradient adaptation of every task's own parameters."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -62,8 +63,8 @@ class InnerLoop:
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
-        if not self.rates or not all(rate > 0 for rate in self.rates):
-            raise ValueError(f"inner_lr must be positive, got {inner_lr}")
+        if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
+            raise ValueError(f"inner_lr must be positive and finite, got {inner_lr}")
         self._optimizer = (optimizer, dict(optimizer_args or {}))
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
         self.adapt_log_std = adapt_log_std
@@ -77,10 +78,9 @@ class InnerLoop:
     def step(self, params: Params, state: InnerState, samples: Samples) -> tuple[Params, InnerState]:
         """One gradient step of every task. The result is differentiable with respect to `params`."""
         grads = vmap(grad(self._loss))(params, samples)
-        grads = {k: torch.zeros_like(g) if k in self._frozen else g for k, g in grads.items()}
         updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
         rate = self.rates[min(state.index, len(self.rates) - 1)]
-        updates = {name: rate * update for name, update in updates.items()}
+        updates = {k: torch.zeros_like(u) if k in self._frozen else rate * u for k, u in updates.items()}
         adapted = torchopt.apply_updates(params, updates, inplace=False)
         return adapted, InnerState(state.optimizer, inner, state.index + 1)
 
@@ -102,7 +102,7 @@ def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformati
         raise ValueError(f"inner_optimizer '{name}' is no functional optimizer of torchopt; try sgd or adam")
     if "eps_root" in inspect.signature(make).parameters:
         # Keeps the derivative of Adam's square root finite where a gradient is exactly 0 (dead units).
-        arguments = {"eps_root": 1e-8, **arguments}
+        arguments = {"eps_root": 1e-16, **arguments}
     try:
         return make(lr=1.0, **arguments)
     except (TypeError, ValueError) as error:

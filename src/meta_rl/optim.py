@@ -1,5 +1,6 @@
 """Trust-region policy optimisation's step as a `torch.optim.Optimizer` (Schulman et al. 2015, appendix C)."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from enum import IntEnum
@@ -34,11 +35,15 @@ class Report(NamedTuple):
 def conjugate_gradient(
     product: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float = 1e-10
 ) -> tuple[Tensor, Tensor]:
-    """Solve A x = b for symmetric positive A, given as a product; return x and the residual b - A x."""
+    """Solve A x = b for symmetric positive A, given as a product; return x and the residual b - A x.
+
+    Stops early once |b - A x|^2 is at most `tolerance` times |b|^2.
+    """
     x, residual = torch.zeros_like(b), b.clone()
     direction, square = b.clone(), b @ b
+    enough = tolerance * square
     for _ in range(iterations):
-        if square <= tolerance:
+        if square <= enough:
             break
         image = product(direction)
         alpha = square / (direction @ image)
@@ -73,12 +78,12 @@ class TrustRegion(torch.optim.Optimizer):
         backtrack_ratio: float = 0.8,
         max_backtracks: int = 15,
     ) -> None:
-        if max_kl <= 0:
-            raise ValueError(f"max_kl must be positive, got {max_kl}")
+        if not 0 < max_kl < math.inf:
+            raise ValueError(f"max_kl must be positive and finite, got {max_kl}")
         if cg_iters < 1 or max_backtracks < 1:
             raise ValueError(f"cg_iters and max_backtracks must be >= 1, got {cg_iters} and {max_backtracks}")
-        if cg_damping < 0:
-            raise ValueError(f"cg_damping must not be negative, got {cg_damping}")
+        if not 0 <= cg_damping < math.inf:
+            raise ValueError(f"cg_damping must be finite and not negative, got {cg_damping}")
         if not 0 < backtrack_ratio < 1:
             raise ValueError(f"backtrack_ratio must lie in (0, 1), got {backtrack_ratio}")
         defaults = {

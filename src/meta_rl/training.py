@@ -48,6 +48,7 @@ class Session:
         self.stop = GracefulStop()
         saving = Checkpointing(self.directory, cli.config.checkpoint_every, self.config, self.wandb_id)
         callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
+        torch.set_float32_matmul_precision(cli.config.matmul_precision)
         self.trainer = cli.make_trainer(callbacks, self.directory.path)
         if checkpoint and self.source:
             check_resumable(checkpoint, self.config, self.source, self.trainer.max_steps)

@@ -32,7 +32,7 @@ class PointMass(BatchedEnv):
     def __init__(self, sample_start: bool = True, horizon: int = 100, goal_radius: float = 0.01) -> None:
         if horizon < 1:
             raise ValueError(f"horizon must be at least 1 step, got {horizon}")
-        if goal_radius < 0:
+        if not goal_radius >= 0:
             raise ValueError(f"goal_radius must not be negative, got {goal_radius}")
         self.sample_start = sample_start
         self.horizon = horizon

@@ -9,7 +9,10 @@ from meta_rl.envs.base import BatchedEnv
 
 
 class _Probe(BatchedEnv):
-    """Shared shape of the probes: one observed zero, one action, a `target` per task that nobody observes."""
+    """Shared shape of the probes: one observed zero, one action, a `target` per task that nobody observes.
+
+    Actions are not clipped, so that the gradient of the expected reward is known in closed form.
+    """
 
     task_parameters = ("target",)
 
@@ -34,7 +37,11 @@ class _Probe(BatchedEnv):
 
 
 class ConstantReward(_Probe):
-    """Reward 1 at every step: every policy is optimal, every advantage 0, the return is the horizon."""
+    """Reward 1 at every step: every policy is optimal, and the return is the horizon.
+
+    With a horizon of 1 the advantages are exactly 0. With more, what the baseline's features cannot express
+    of the returns is normalised into advantages, and adaptation follows that noise.
+    """
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self._transition(torch.ones_like(actions[..., 0]))
