@@ -82,8 +82,8 @@ class MetaCLI(LightningCLI):
             "--matmul_precision",
             type=typing.Literal["highest", "high", "medium"],
             default="highest",
-            help="See torch.set_float32_matmul_precision. 'medium' may round factors to bfloat16; on CPUs with "
-            "AVX-512 it is up to twice as fast.",
+            help="As of torch.set_float32_matmul_precision: 'medium' may round factors to bfloat16; on CPUs "
+            "with AVX-512 it is up to twice as fast.",
         )
         add("--seed_everything", type=int, default=1, help="Seed of everything that is random.")
 
