@@ -274,6 +274,12 @@ def test_thin_takes_padding_only_where_valid_states_run_out() -> None:
     assert {1, 3} < set(chosen)
 
 
+def test_thin_takes_all_time_steps_alike() -> None:
+    chosen = torch.tensor(thin_times([1.0] * 2000, 0.1)) % 100  # 20 episodes of 100 steps
+    assert torch.histc(chosen.float(), bins=10, min=0, max=100).tolist() == [20.0] * 10
+    assert len(chosen.unique()) > 50  # a constant stride takes 10
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.37, 0.5, 0.9])
 def test_thin_never_repeats_a_state(fraction: float) -> None:
     for length in (1, 17, 500, 1999, 2000):

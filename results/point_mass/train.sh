@@ -13,7 +13,7 @@ name=$algorithm-$setting-seed$seed
 run=runs/point_mass/$name
 export WANDB_MODE=disabled OMP_NUM_THREADS=1
 
-arguments=(--seed_everything="$seed" --data.meta_batch_size=20 --model.policy.init_std=0.5)
+arguments=(--seed_everything="$seed" --matmul_precision=medium --data.meta_batch_size=20 --model.policy.init_std=0.5)
 case $setting in
     origin05*) sample_start=false training="[0.5,0.25,0.25]" test="[0.5,0.25,0.25]" ;;
     start05*) sample_start=true training="[0.5,0.25,0.25]" test="[0.5,0.25,0.25]" ;;

@@ -33,9 +33,11 @@ class AdvantageEstimator(NamedTuple):
         if self.bootstrap_horizon:
             last = features(episodes.last_observations[:, :, None], time=False)
             last = last * episodes.truncated[..., None, None]
-        coefficients = fit_linear_baseline(x - self._discount_to_end(x) * last, returns, episodes.mask)
+        to_end = self._discount_to_end(x)
+        coefficients = fit_linear_baseline(x - to_end * last, returns, episodes.mask)
         values = predict(coefficients, x).to(returns)
-        last_value = predict(coefficients, last).squeeze(-1).to(returns)
+        last_value = predict(coefficients, last).squeeze(-1).to(returns)  # 0 where nothing follows
+        continued = returns + to_end[:, 0].to(returns) * last_value[..., None]
         advantages = gae(episodes.rewards, values, episodes.mask, self.gamma, self.gae_lambda, last_value)
         mask = episodes.mask.flatten(1)
         samples = Samples(
@@ -44,7 +46,7 @@ class AdvantageEstimator(NamedTuple):
             advantages=normalise(advantages.flatten(1), mask),
             mask=mask,
         )
-        return samples, explained_variance(values.flatten(1), returns.flatten(1), mask)
+        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask)
 
     def _discount_to_end(self, x: Tensor) -> Tensor:
         """gamma^(T - t) as [T, 1].

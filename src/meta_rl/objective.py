@@ -19,6 +19,7 @@ from meta_rl.policy import Gaussian
 from meta_rl.types import Params, Samples
 
 STATES_PER_CHUNK = 8192  # 8192 x 100 float32 activations are 3.3 MB: a few of them stay in the cache
+GOLDEN_RATIO = 0.6180339887498949
 
 
 class _Linearisation(NamedTuple):
@@ -181,13 +182,19 @@ def _pull_back(
 
 
 def thin(samples: Samples, fraction: float) -> Samples:
-    """An evenly spaced share of the states of every task, valid ones first."""
+    """A share of the states of every task, spread evenly over its valid ones.
+
+    `fraction` counts padded states too, so that all tasks keep the same number.
+    """
     count = max(1, round(fraction * samples.mask.shape[1]))
     order = torch.argsort(samples.mask, dim=1, descending=True, stable=True)
-    # Evenly spaced among the valid states of each task; padding is reached only where too few are valid.
-    valid = samples.mask.sum(1, keepdim=True)
-    ranks = torch.arange(count, device=order.device) * (valid / count).clamp(min=1)
-    chosen = order.gather(1, ranks.long().clamp(max=order.shape[1] - 1))
+    # One state from each of `count` equal spans of the valid ones, at a golden-ratio sequence of places: a
+    # constant stride that divides the horizon would take the same time steps of every episode. Padding is
+    # reached only where too few states are valid.
+    span = (samples.mask.sum(1, keepdim=True) / count).clamp(min=1)
+    index = torch.arange(count, device=order.device)
+    ranks = (index * span + (index.double() * GOLDEN_RATIO).frac() * (span - 1)).long()
+    chosen = order.gather(1, ranks.clamp(max=order.shape[1] - 1))
     return Samples(*(_take(x, chosen) for x in samples))
 
 
