@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from meta_rl.config import instantiate, read_config
 from meta_rl.envs import PointMass
 from meta_rl.errors import UserError
 from meta_rl.evaluate_cli import main
+from meta_rl.experiment.config import instantiate, read_config
 from meta_rl.tasks import read_tasks
 
 EXPERIMENT = """

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from meta_rl.arguments import config_files, is_question, normalise
 from meta_rl.errors import UserError
+from meta_rl.experiment.arguments import config_files, is_question, normalise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = config_files(args)
         if not files and not any(map(is_question, args)):
             raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
-        from meta_rl.training import train  # loads torch and lightning
+        from meta_rl.experiment.training import train  # loads torch and lightning
 
         return train(args, default_name=_default_name(files))
     except UserError as error:

@@ -78,8 +78,8 @@ def load(checkpoint: Path | None, config: Path | None) -> tuple["MetaLearner", "
     Raises:
         UserError: if the file is not what it should be.
     """
-    from meta_rl.checkpoint import load_checkpoint
-    from meta_rl.config import instantiate, read_config
+    from meta_rl.experiment.checkpoint import load_checkpoint
+    from meta_rl.experiment.config import instantiate, read_config
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # no word on its own seed, unused here
     saved = load_checkpoint(checkpoint) if checkpoint else None

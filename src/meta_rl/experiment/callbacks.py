@@ -7,9 +7,9 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from meta_rl.checkpoint import KEY, VERSION
-from meta_rl.metrics_file import MetricsFile
-from meta_rl.run_directory import RunDirectory
+from meta_rl.experiment.checkpoint import KEY, VERSION
+from meta_rl.experiment.metrics_file import MetricsFile
+from meta_rl.experiment.run_directory import RunDirectory
 
 
 class Checkpointing(Checkpoint):

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from meta_rl.arguments import normalise
 from meta_rl.cli import main
-from meta_rl.config import instantiate, read_config
+from meta_rl.experiment.arguments import normalise
+from meta_rl.experiment.config import instantiate, read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf").glob("*.yaml"))
 

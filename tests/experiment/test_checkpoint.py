@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from meta_rl.checkpoint import load_checkpoint
-from meta_rl.config import instantiate
 from meta_rl.errors import UserError
+from meta_rl.experiment.checkpoint import load_checkpoint
+from meta_rl.experiment.config import instantiate
 
 SMALL = {"policy": {"hidden_sizes": [4]}}
 

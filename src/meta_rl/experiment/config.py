@@ -12,10 +12,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from omegaconf.errors import OmegaConfBaseException
 
 from meta_rl.algorithms import MetaLearner
-from meta_rl.arguments import config_files, normalise
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.errors import UserError, one_line
-from meta_rl.explain import explain, reject_null
+from meta_rl.experiment.arguments import config_files, normalise
+from meta_rl.experiment.explain import explain, reject_null
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels

@@ -7,9 +7,9 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
-from meta_rl.checkpoint import KEY, flatten
 from meta_rl.errors import UserError, one_line
-from meta_rl.run_directory import RunDirectory
+from meta_rl.experiment.checkpoint import KEY, flatten
+from meta_rl.experiment.run_directory import RunDirectory
 
 SECONDS_TO_CONNECT = 20
 MODES = {None, "online", "offline", "disabled", "shared", "dryrun", "run"}

@@ -8,8 +8,8 @@ import pytest
 from lightning.pytorch.loggers import WandbLogger
 from wandb.errors import AuthenticationError
 
-from meta_rl import tracking
-from meta_rl.run_directory import RunDirectory
+from meta_rl.experiment import tracking
+from meta_rl.experiment.run_directory import RunDirectory
 
 
 @pytest.fixture

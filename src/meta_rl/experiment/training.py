@@ -8,13 +8,13 @@ import warnings
 
 import torch
 
-from meta_rl import tracking
-from meta_rl.callbacks import Checkpointing, GracefulStop, MetricsLog
-from meta_rl.checkpoint import KEY, check_resumable, load_checkpoint
-from meta_rl.config import MetaCLI
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.progress import AboveTheBar, Progress
-from meta_rl.run_directory import RunDirectory
+from meta_rl.experiment import tracking
+from meta_rl.experiment.callbacks import Checkpointing, GracefulStop, MetricsLog
+from meta_rl.experiment.checkpoint import KEY, check_resumable, load_checkpoint
+from meta_rl.experiment.config import MetaCLI
+from meta_rl.experiment.progress import AboveTheBar, Progress
+from meta_rl.experiment.run_directory import RunDirectory
 
 
 def train(args: list[str], default_name: str) -> int:

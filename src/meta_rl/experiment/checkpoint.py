@@ -16,8 +16,8 @@ VERSION = 1  # of what is stored under KEY
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of train.py without running any code that the file may carry.
 
-    `checkpoint["meta_rl"]["config"]` rebuilds learner and data module with `meta_rl.config.instantiate`;
-    `checkpoint["state_dict"]` holds the learner's tensors.
+    `checkpoint["meta_rl"]["config"]` rebuilds learner and data module with
+    `meta_rl.experiment.config.instantiate`; `checkpoint["state_dict"]` holds the learner's tensors.
 
     Raises:
         UserError: if the file is missing, damaged, written by something else, or unsafe.

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from meta_rl.cli import main
-from meta_rl.metrics_file import MetricsFile
-from meta_rl.run_directory import RunDirectory
+from meta_rl.experiment.metrics_file import MetricsFile
+from meta_rl.experiment.run_directory import RunDirectory
 
 COLUMNS = {"step", "return_pre", "return_post", "kl", "env_steps"}
 CLOCK = {"env_steps_per_s", "time_sampling", "time_update"}
