@@ -18,7 +18,7 @@ from meta_rl.statistics import summarise, summarise_adaptation, t_quantile
     ("degrees", "quantile"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (39, 2.0227), (10_000, 1.9602)]
 )
 def test_t_quantile_agrees_with_the_table(degrees: int, quantile: float) -> None:
-    assert t_quantile(degrees) == pytest.approx(quantile, rel=1e-4)
+    assert t_quantile(pd.Series([degrees])).item() == pytest.approx(quantile, rel=1e-4)
 
 
 def test_summary_by_hand() -> None:
@@ -109,7 +109,7 @@ def make_runs(folder: Path) -> None:
 def test_results_are_rebuilt_from_the_committed_tables_alone(collect: ModuleType, tmp_path: Path) -> None:
     make_runs(tmp_path / "runs")
     out = tmp_path / "out"
-    assert collect.main([str(tmp_path / "runs"), "--iterations", "20", "--output", str(out)]) == 0
+    assert collect.main([str(tmp_path / "runs"), "--evaluations", "20", "--output", str(out)]) == 0
     written = {file.name: file.read_bytes() for file in out.iterdir()}
     tables = {"learning.csv", "adaptation.csv"}
     assert written.keys() == {*tables, "summary.md", "adaptation-origin05.png", "learning-origin05.png"}
@@ -121,11 +121,11 @@ def test_results_are_rebuilt_from_the_committed_tables_alone(collect: ModuleType
 
 def test_collected_tables_by_hand(collect: ModuleType, tmp_path: Path) -> None:
     make_runs(tmp_path / "runs")
-    collect.main([str(tmp_path / "runs"), "--iterations", "20", "--output", str(tmp_path)])
+    collect.main([str(tmp_path / "runs"), "--evaluations", "20", "--output", str(tmp_path)])
     log = pd.read_csv(tmp_path / "learning.csv").query("algorithm == 'maml' and seed == 1")
-    assert log["step"].tolist() == [10, 20]  # the log goes to 25
-    assert log["env_steps"].tolist() == [1000, 2000]
-    assert log["return_post"].tolist() == [-5.5, -15.5]
+    assert log["step"].tolist() == [10, 20, 25]
+    assert log["env_steps"].tolist() == [1000, 2000, 2500]
+    assert log["return_post"].tolist() == [-5.5, -15.5, -23.0]
     lines = (tmp_path / "summary.md").read_text().splitlines()
     # Seeds at -9 and -8: mean -8.5, std sqrt(0.5), so 12.706 * 0.5 = 6.35.
     assert "| MAML | 20 | 2 | -8.50 ± 6.35 | -7.50 ± 6.35 | -6.50 ± 6.35 | 0.0 | 0.30 |" in lines

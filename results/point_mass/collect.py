@@ -3,7 +3,8 @@
     python results/point_mass/collect.py RUNS_DIR    reads the runs, then draws
     python results/point_mass/collect.py             draws from the committed tables alone
 
-Runs are directories ALGORITHM-SETTING-seedS with metrics.csv and evaluation-ITERATIONS/adaptation.csv.
+Runs are directories ALGORITHM-SETTING-seedS with metrics.csv and evaluation-NAME/adaptation.csv, where NAME
+is the number of iterations, with `-lower` behind it for lower rates of the later steps.
 Written: learning.csv, adaptation.csv, summary.md, and adaptation-SETTING.png, learning-SETTING.png.
 """
 
@@ -24,6 +25,12 @@ SETTINGS = {
     "origin05": "from the origin, inner rate 0.5",
     "start05": "from a random start, inner rate 0.5",
     "origin01": "from the origin, inner rate 0.1",
+    "origin05adam": "from the origin, inner rate 0.5, Adam as meta-optimizer",
+}
+EVALUATIONS = {
+    "100": "100 iterations",
+    "400": "400 iterations",
+    "400-lower": "400 iterations, third rate 0.1",
 }
 RUN = re.compile(r"(?P<algorithm>[^-]+)-(?P<setting>[^-]+)-seed(?P<seed>\d+)")
 BLOCK = 10  # iterations averaged into one row of learning.csv
@@ -34,19 +41,17 @@ TIMES = ["time_sampling", "time_update"]
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("runs_dir", type=Path, nargs="?", help="Where the runs are; none: draw only.")
-    parser.add_argument("--iterations", type=int, nargs="+", default=[100, 400], help="At which to compare.")
-    parser.add_argument("--metrics", default="metrics.csv", help="Training's log inside a run.")
-    parser.add_argument("--evaluation", default="evaluation-{iterations}/adaptation.csv", help="The same.")
+    parser.add_argument("--evaluations", nargs="+", default=list(EVALUATIONS), help="Names to compare.")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="Of tables and figures.")
     args = parser.parse_args(argv)
     if args.runs_dir:
         args.output.mkdir(parents=True, exist_ok=True)
-        collect(args.runs_dir, args.iterations, args.metrics, args.evaluation, args.output)
+        collect(args.runs_dir, args.evaluations, args.output)
     draw(args.output)
     return 0
 
 
-def collect(runs_dir: Path, iterations: list[int], metrics: str, evaluation: str, output: Path) -> None:
+def collect(runs_dir: Path, evaluations: list[str], output: Path) -> None:
     """Write learning.csv and adaptation.csv. A file that a run lacks is reported and passed over."""
     learning, adaptation = [], []
     for run in sorted(runs_dir.iterdir()):
@@ -54,25 +59,26 @@ def collect(runs_dir: Path, iterations: list[int], metrics: str, evaluation: str
         if not match:
             continue
         who = {**match.groupdict(), "seed": int(match["seed"])}
-        log = _read(run / metrics)
+        log = _read(run / "metrics.csv")
         if log is not None:
-            learning.append(thin(log[log["step"] <= max(iterations)]).assign(**who))
-        for n in iterations:
-            tasks = _read(run / evaluation.format(iterations=n))
+            learning.append(thin(log).assign(**who))
+        for name in evaluations:
+            tasks = _read(run / f"evaluation-{name}" / "adaptation.csv")
             if tasks is not None:
-                adaptation.append(over_tasks(tasks).assign(**who, iterations=n))
+                adaptation.append(over_tasks(tasks).assign(**who, evaluation=name))
     if not learning or not adaptation:
-        sys.exit(f"error: {runs_dir} lacks runs with {metrics} and {evaluation}")
+        sys.exit(f"error: {runs_dir} lacks runs with metrics.csv and evaluation-NAME/adaptation.csv")
     order = ["setting", "algorithm", "seed"]
     _write(pd.concat(learning), [*order, "step"], output / "learning.csv")
-    _write(pd.concat(adaptation), [*order, "iterations", "gradient_step"], output / "adaptation.csv")
+    _write(pd.concat(adaptation), [*order, "evaluation", "gradient_step"], output / "adaptation.csv")
 
 
 def thin(log: pd.DataFrame) -> pd.DataFrame:
-    """One row for each block of iterations: its last step, env_steps so far, and means of the others."""
+    """One row for each block of iterations: its last step, env_steps so far, means, and median times."""
     block = log.groupby((log["step"] - 1) // BLOCK)
-    means = block[[name for name in [*MEANS, *TIMES] if name in log]].mean()
-    return pd.concat([block[["step", "env_steps"]].max(), means], axis=1).reset_index(drop=True)
+    means = block[[name for name in MEANS if name in log]].mean()
+    parts = [block[["step", "env_steps"]].max(), means, block[TIMES].median()]
+    return pd.concat(parts, axis=1).reset_index(drop=True)
 
 
 def over_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +89,9 @@ def over_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
 
 def draw(folder: Path) -> None:
     """Figures and summary from the tables in `folder`."""
-    learning, adaptation = (pd.read_csv(folder / f"{name}.csv") for name in ("learning", "adaptation"))
+    learning, adaptation = (
+        pd.read_csv(folder / f"{name}.csv", dtype={"evaluation": str}) for name in ("learning", "adaptation")
+    )
     published = published_returns("point_mass").query("method in ['maml', 'oracle']")
     text = ["# Point mass: return on unseen tasks after 0, 1, 2, ... gradient steps", ""]
     text += [
@@ -92,7 +100,9 @@ def draw(folder: Path) -> None:
     for setting in sorted(adaptation["setting"].unique(), key=[*SETTINGS, *adaptation["setting"]].index):
         runs, logs = (table[table["setting"] == setting] for table in (adaptation, learning))
         overlay = published if setting.startswith("origin") else None  # the published task
-        panels = {f"{n} iterations": by_algorithm(part) for n, part in runs.groupby("iterations")}
+        panels = {
+            EVALUATIONS.get(name, name): by_algorithm(part) for name, part in runs.groupby("evaluation")
+        }
         plot_adaptation_panels(panels, overlay, folder / f"adaptation-{setting}.png")
         curves = {label: [log for _, log in t.groupby("seed")] for label, t in by_algorithm(logs).items()}
         plot_learning(curves, folder / f"learning-{setting}.png")
@@ -107,17 +117,19 @@ def by_algorithm(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def summary(runs: pd.DataFrame, logs: pd.DataFrame, published: pd.DataFrame | None) -> list[str]:
-    """Lines of a Markdown table: one row per number of iterations and algorithm, and the published ones."""
+    """Lines of a Markdown table: one row per evaluation and algorithm, and the published ones."""
     steps = range(runs["gradient_step"].max() + 1)
-    head = ["algorithm", "iterations", "seeds", *map(str, steps), "million env steps", "s/iteration"]
+    head = ["algorithm", "trained", "seeds", *map(str, steps), "million env steps", "s/iteration"]
     rows = [head, ["---"] * len(head)]
-    for n, part in runs.groupby("iterations"):
+    for name, part in runs.groupby("evaluation"):
         for label, table in by_algorithm(part).items():
             result = summarise_adaptation(table)
-            log = by_algorithm(logs[logs["step"] <= n]).get(label)
+            log = by_algorithm(logs[logs["step"] <= int(str(name).partition("-")[0])]).get(label)
             cost = ["", ""] if log is None else _cost(log)
             cells = [_cell(result.get("mean").get(s), result["half_width"].get(s)) for s in steps]
-            rows.append([label, str(n), str(table["seed"].nunique()), *cells, *cost])
+            rows.append(
+                [label, EVALUATIONS.get(str(name), str(name)), str(table["seed"].nunique()), *cells, *cost]
+            )
     for method, table in published.groupby("method") if published is not None else []:
         given = table.set_index("gradient_steps")
         cells = [_cell(given["mean_return"].get(s), given["standard_error"].get(s)) for s in steps]
@@ -126,9 +138,9 @@ def summary(runs: pd.DataFrame, logs: pd.DataFrame, published: pd.DataFrame | No
 
 
 def _cost(log: pd.DataFrame) -> list[str]:
-    """Million environment steps, and seconds per iteration of sampling and update; means over seeds."""
+    """Million environment steps, mean over seeds, and the median seconds of an iteration."""
     steps = summarise(log, "step", "env_steps")["mean"].iloc[-1]
-    return [f"{steps / 1e6:.1f}", f"{log[TIMES].sum(axis=1).mean():.2f}"]
+    return [f"{steps / 1e6:.1f}", f"{log[TIMES].sum(axis=1).median():.2f}"]
 
 
 def _cell(mean: float | None, half_width: float | None) -> str:

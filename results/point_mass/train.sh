@@ -39,3 +39,8 @@ for iterations in 100 400; do
     python evaluate.py --checkpoint "$run/checkpoints/step-$iterations.ckpt" --inner_lr "$test" \
         --gradient_steps 4 --output "$output"
 done
+# The same with lower rates from the third step on.
+if [[ $setting == *05* && ! -e $run/evaluation-400-lower/adaptation.png ]]; then
+    python evaluate.py --checkpoint "$run/checkpoints/step-400.ckpt" --inner_lr "[0.5,0.25,0.1]" \
+        --gradient_steps 4 --output "$run/evaluation-400-lower"
+fi
