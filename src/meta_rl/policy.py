@@ -46,7 +46,8 @@ class GaussianMLP(nn.Module):
         hidden_sizes: Width of each hidden layer.
         nonlinearity: Between the layers.
         init_std: Initial standard deviation.
-        min_std: Lower bound of the standard deviation.
+        min_std: Lower bound of the standard deviation. Below it the parameter has no gradient, so a policy
+            that reaches the bound stays there.
         generator: Source of the initial weights (Glorot-uniform; biases 0), the global one if None.
 
     Raises:

@@ -28,7 +28,7 @@ class PolicyConfig:
         hidden_sizes: Width of each hidden layer.
         nonlinearity: Between the layers.
         init_std: Initial standard deviation of the actions.
-        min_std: Lower bound of the standard deviation.
+        min_std: Lower bound of the standard deviation; a policy that reaches it stays there.
     """
 
     hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
