@@ -9,6 +9,7 @@ that peak memory is its own. With --busy another process keeps one core busy all
 
 import argparse
 import logging
+import math
 import subprocess
 import sys
 import time
@@ -104,7 +105,7 @@ class _Rows(L.Callback):
         row["iteration"], self.last = now - self.last, now
         row["env_steps"], self.last_steps = logged["env_steps"] - self.last_steps, logged["env_steps"]
         fraction = logged["accepted_step_fraction"]
-        row["trials"] = 1 + round(torch.tensor(fraction).log().div(torch.tensor(0.8).log()).item())
+        row["trials"] = 1 + round(math.log(fraction) / math.log(0.8)) if fraction > 0 else 15
         self.rows.append(row)
 
 

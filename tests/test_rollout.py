@@ -8,7 +8,7 @@ from torch import Tensor
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv, PointMass
-from meta_rl.errors import NonFiniteError
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import repeat
 from meta_rl.policy import GaussianMLP
 from meta_rl.rollout import Sampler
@@ -177,3 +177,22 @@ def test_what_an_ended_episode_shows_does_not_matter() -> None:
     # Episode 0 of task 0 ends after its first step; NaN comes later.
     batch = collect(Counter(poison=float("nan"), poisoned_step=2))
     assert torch.equal(batch.returns, collect(Counter()).returns)
+
+
+class Misshapen(Counter):
+    """Returns one of its tensors with a trailing axis too many."""
+
+    def __init__(self, wrong: int) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        result = list(super().step(actions))
+        result[self.wrong] = result[self.wrong][..., None]
+        return result[0], result[1], result[2]
+
+
+@pytest.mark.parametrize(("wrong", "what"), [(0, "observations"), (1, "rewards"), (2, "terminated")])
+def test_tensors_of_a_wrong_shape_are_named(wrong: int, what: str) -> None:
+    with pytest.raises(UserError, match=rf"Misshapen.*{what}"):
+        rollout(Misshapen(wrong))

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
+from meta_rl.errors import NonFiniteError
 from meta_rl.inner import repeat
 from meta_rl.randomness import Phase, generator
 from meta_rl.rollout import Sampler
@@ -60,8 +61,16 @@ class RolloutDataModule(L.LightningDataModule):
         self.sampler = Sampler(env, fast_batch_size, AdvantageEstimator(gamma, gae_lambda, bootstrap_horizon))
 
     def collect(self, policy: nn.Module, params: Params, tasks: Tensor, iteration: int, phase: int) -> Batch:
-        """Episodes of per-task parameters [N, ...] on `tasks`, from the stream of (iteration, phase)."""
-        return self.sampler.collect(policy, params, tasks, generator(self.seed, iteration, phase))
+        """Episodes of per-task parameters [N, ...] on `tasks`, from the stream of (iteration, phase).
+
+        Raises:
+            NonFiniteError: if a number in them is not finite; its dump says where it happened.
+        """
+        try:
+            return self.sampler.collect(policy, params, tasks, generator(self.seed, iteration, phase))
+        except NonFiniteError as error:
+            error.dump |= {"iteration": iteration, "phase": int(phase), "tasks": tasks, "params": params}
+            raise
 
     def meta_batch(self, policy: nn.Module, params: Params, iteration: int) -> MetaBatch:
         """The tasks of a meta-iteration, and pre-adaptation episodes of the parameters [...] on them."""

@@ -15,6 +15,10 @@ from meta_rl.losses import reinforce_loss
 from meta_rl.policy import Gaussian
 from meta_rl.types import Params, Samples
 
+# What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
+# derivative finite where a gradient is exactly 0, as a dead unit's is.
+POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_value": 1e-16}
+
 
 class InnerState(NamedTuple):
     """A fresh optimizer for each adaptation (torchopt's momentum remembers its first call), and its state."""
@@ -100,9 +104,8 @@ def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformati
     make = None if name.startswith("_") else getattr(torchopt, name, None)
     if not inspect.isfunction(make) or "lr" not in inspect.signature(make).parameters:
         raise ValueError(f"inner_optimizer '{name}' is no functional optimizer of torchopt; try sgd or adam")
-    if "eps_root" in inspect.signature(make).parameters:
-        # Keeps the derivative of Adam's square root finite where a gradient is exactly 0 (dead units).
-        arguments = {"eps_root": 1e-16, **arguments}
+    accepted = inspect.signature(make).parameters
+    arguments = {name: value for name, value in POSITIVE.items() if name in accepted} | arguments
     try:
         return make(lr=1.0, **arguments)
     except (TypeError, ValueError) as error:

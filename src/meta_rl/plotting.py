@@ -93,7 +93,7 @@ def _overlay(axis: Axes, published: pd.DataFrame) -> None:
         if len(table) == 1 and method == "oracle":
             axis.axhline(table["mean_return"].item(), color=GREY, linestyle=":", label=label)
             continue
-        error = table["standard_error"] * t_quantile(table["tasks"] - 1)
+        error = table["standard_error"] * t_quantile(table["tasks"].to_numpy() - 1)
         x, y = table["gradient_steps"], table["mean_return"]
         axis.errorbar(x, y, error, color=GREY, linestyle="--", marker=marker, capsize=2, label=label, **STYLE)
 

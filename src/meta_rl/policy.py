@@ -67,8 +67,10 @@ class GaussianMLP(nn.Module):
         super().__init__()
         if any(size < 1 for size in hidden_sizes):
             raise ValueError(f"hidden_sizes must be positive, got {list(hidden_sizes)}")
-        if not 0 < min_std <= init_std:
-            raise ValueError(f"need 0 < min_std <= init_std, got min_std={min_std}, init_std={init_std}")
+        if not 0 < min_std <= init_std < math.inf:
+            raise ValueError(
+                f"init_std must be finite and at least min_std > 0, got {init_std} and min_std={min_std}"
+            )
         sizes = [observation_size, *hidden_sizes]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):

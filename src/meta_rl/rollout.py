@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
-from meta_rl.errors import NonFiniteError
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import distribution
 from meta_rl.types import Batch, Params, Trajectories
 
@@ -48,7 +48,11 @@ class Sampler:
     def rollout(
         self, policy: nn.Module, params: Params, tasks: Tensor, generator: torch.Generator
     ) -> Trajectories:
-        """Episodes [N, K, T, ...] of per-task parameters [N, ...] on tasks [N, P]."""
+        """Episodes [N, K, T, ...] of per-task parameters [N, ...] on tasks [N, P].
+
+        Raises:
+            UserError: if the environment's tensors do not have the shapes that `BatchedEnv` asks for.
+        """
         env, n, k = self.env, len(tasks), self.episodes
         size = env.action_space.shape[0]
         noise = torch.randn(env.horizon, n, k, size, generator=generator).to(tasks)
@@ -59,9 +63,24 @@ class Sampler:
             mean, log_std = distribution(policy, params, observation)
             action = mean + log_std.exp() * noise[t]
             following, reward, terminated = env.step(action)
+            if t == 0:
+                _check_shapes(env, observation, following, reward, terminated)
             steps.append((observation, action, torch.where(alive, reward, 0.0), alive))
             alive = alive & ~terminated
             # An episode that has ended keeps its last observation, whatever the simulator shows for it.
             observation = torch.where(alive[..., None], following, observation)
         observations, actions, rewards, mask = (torch.stack(x, 2) for x in zip(*steps, strict=True))
         return Trajectories(observations, actions, rewards, mask.to(rewards.dtype), alive, observation)
+
+
+def _check_shapes(
+    env: BatchedEnv, observation: Tensor, following: Tensor, reward: Tensor, terminated: Tensor
+) -> None:
+    if following.shape != observation.shape:
+        shapes = f"{list(observation.shape)} and {list(following.shape)}"
+        raise UserError(f"{type(env).__name__}: reset and step return observations of shapes {shapes}")
+    batch = observation.shape[:2]
+    for name, value in {"rewards": reward, "terminated": terminated}.items():
+        if value.shape != batch:
+            shapes = f"{list(value.shape)} instead of {list(batch)}, tasks x episodes"
+            raise UserError(f"{type(env).__name__}.step returns {name} of shape {shapes}")

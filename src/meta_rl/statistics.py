@@ -2,14 +2,15 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 
 CONFIDENCE = 0.95
 
 
-def t_quantile(degrees: pd.Series) -> pd.Series:
+def t_quantile(degrees: ArrayLike) -> np.ndarray:
     """How many standard errors the interval reaches to either side; NaN for no degree of freedom."""
-    return pd.Series(student_t.ppf((1 + CONFIDENCE) / 2, degrees), degrees.index)
+    return student_t.ppf((1 + CONFIDENCE) / 2, degrees)
 
 
 def summarise(frame: pd.DataFrame, by: str, value: str) -> pd.DataFrame:
@@ -20,7 +21,7 @@ def summarise(frame: pd.DataFrame, by: str, value: str) -> pd.DataFrame:
     """
     groups = frame.groupby(by)[value]
     n = groups.count()
-    half_width = t_quantile(n - 1) * groups.std() / np.sqrt(n)
+    half_width = t_quantile(n.to_numpy() - 1) * groups.std() / np.sqrt(n)
     return pd.DataFrame({"mean": groups.mean(), "half_width": half_width, "n": n})
 
 

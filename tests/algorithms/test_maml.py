@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 
 from helpers import bit_identical, final_state, fit, flatten, make_data, record_logs, record_phases, resumed
 from meta_rl.algorithms import FOMAML, MAML, PolicyConfig
 from meta_rl.datamodule import RolloutDataModule
-from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward
-from meta_rl.errors import NonFiniteError
+from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward, PointMass
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.optim import Outcome
 from meta_rl.randomness import Phase
 
@@ -209,11 +210,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_step() -> None:
         ("fisher_fraction", 0.0),
         ("fisher_fraction", 1.5),
         ("outer_lr", 0.0),
+        ("outer_lr", math.nan),
         ("curvature_every_n_steps", -1),
         ("max_kl", 0.0),
+        ("max_kl", math.nan),
         ("cg_iters", 0),
         ("cg_damping", -1.0),
         ("inner_lr", -0.1),
+        ("inner_lr", math.inf),
         ("num_inner_steps", 0),
         ("inner_optimizer", "nadam"),
     ],
@@ -221,3 +225,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_step() -> None:
 def test_impossible_values(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=key):
         MAML(**{key: value})
+
+
+@pytest.mark.parametrize("name", ["adadelta", "adagrad", "adam", "adamax", "adamw", "radam", "rmsprop"])
+def test_second_order_through_every_inner_optimizer(name: str) -> None:
+    """Dead units have gradients of exactly 0, where the derivative of a square root is infinite."""
+    learner = make(
+        MAML, inner_optimizer=name, inner_lr=0.01, num_inner_steps=2, policy=PolicyConfig(hidden_sizes=[8])
+    )
+    fit(learner, RolloutDataModule(PointMass(horizon=5), meta_batch_size=2, fast_batch_size=2), 1)
+
+
+def test_spaces_must_be_boxes() -> None:
+    env = PointMass()
+    env.action_space = Discrete(3)  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"PointMass.action_space must be a one-dimensional gymnasium Box"):
+        make(MAML).build(env, 0)

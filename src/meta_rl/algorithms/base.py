@@ -7,17 +7,18 @@ from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from gymnasium.spaces import Box
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import BatchedEnv
-from meta_rl.errors import NonFiniteError
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import InnerLoop, repeat
 from meta_rl.metrics import Stopwatch, batch_metrics, peak_memory_mb
 from meta_rl.policy import GaussianMLP
 from meta_rl.randomness import Phase, generator
-from meta_rl.types import Batch, MetaBatch, Params, Samples
+from meta_rl.types import Batch, MetaBatch, Params
 
 
 @dataclass
@@ -74,13 +75,16 @@ class MetaLearner(L.LightningModule):
         self._inner_arguments = (inner_lr, inner_optimizer, inner_optimizer_args, adapt_log_std)
         InnerLoop(torch.nn.Identity(), *self._inner_arguments)  # a mistake shows before anything is built
         GaussianMLP(1, 1, **vars(self._policy_config))
-        # float64 holds every whole number of steps up to 2^53 and survives a move to any device.
-        self.register_buffer("env_steps", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
 
     def build(self, env: BatchedEnv, seed: int) -> None:
-        """Make the policy for an environment's spaces, from the seed's initial weights."""
+        """Make the policy for an environment's spaces, from the seed's initial weights.
+
+        Raises:
+            UserError: if a space is no one-dimensional Box.
+        """
         stream = generator(seed, 0, Phase.INIT)
-        observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]
+        observation_size, action_size = (_size(env, name) for name in ("observation_space", "action_space"))
         config = vars(self._policy_config)
         self.policy = GaussianMLP(observation_size, action_size, **config, generator=stream)
         self.inner = InnerLoop(self.policy, *self._inner_arguments)
@@ -119,7 +123,12 @@ class MetaLearner(L.LightningModule):
         return self.datamodule.collect(self.policy, params, batch.tasks, batch.iteration, phase)
 
     def log_iteration(
-        self, episodes: list[Batch], post: Batch, watch: Stopwatch, numbers: dict[str, float]
+        self,
+        batch: MetaBatch,
+        episodes: list[Batch],
+        post: Batch,
+        watch: Stopwatch,
+        numbers: dict[str, float],
     ) -> None:
         """Log one iteration: `episodes` of all inner steps, `post` those that count as adapted.
 
@@ -127,7 +136,7 @@ class MetaLearner(L.LightningModule):
             NonFiniteError: if a return or one of the `numbers` is not finite.
         """
         collected = episodes if any(post is e for e in episodes) else [*episodes, post]
-        steps = float(sum(e.lengths.sum() for e in collected))
+        steps = sum(int(e.lengths.sum()) for e in collected)
         self.env_steps += steps
         sampling = sum(e.seconds for e in collected)
         update = sum(watch.seconds.values())
@@ -142,17 +151,24 @@ class MetaLearner(L.LightningModule):
             **{f"time_{name}": seconds for name, seconds in watch.seconds.items()},
             "memory_mb": peak_memory_mb(),
         }
-        self.require_finite(record, [e.samples for e in collected])
-        # As a tensor: a plain number would be logged in float32, which counts only to 2^24.
-        self.log_dict({**record, "env_steps": self.env_steps.clone()})
+        self.require_finite(batch, record, collected)
+        # As a float64 tensor: a plain number would be logged in float32, which counts only to 2^24.
+        self.log_dict({**record, "env_steps": self.env_steps.cpu().double()})
 
-    def require_finite(self, numbers: dict[str, float], samples: list[Samples]) -> None:
-        """Raise a NonFiniteError that names the first number that is not finite and carries the samples."""
+    def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Batch]) -> None:
+        """Raise a NonFiniteError that names the first number that is not finite and carries the episodes."""
         for name, value in numbers.items():
             if not math.isfinite(value):
-                dump = {"iteration": self.global_step, "numbers": numbers, "theta": self.theta()}
-                dump["samples"] = [s._asdict() for s in samples]
+                dump = {"iteration": batch.iteration, "tasks": batch.tasks, "theta": self.theta()}
+                dump |= {"numbers": numbers, "samples": [e.samples._asdict() for e in episodes]}
                 raise NonFiniteError(f"{name} is {value}", dump)
+
+
+def _size(env: BatchedEnv, name: str) -> int:
+    space = getattr(env, name, None)
+    if not isinstance(space, Box) or len(space.shape) != 1:
+        raise UserError(f"{type(env).__name__}.{name} must be a one-dimensional gymnasium Box, got {space}")
+    return space.shape[0]
 
 
 def as_gradient(parameters: Sequence[Tensor], gradient: Sequence[Tensor]) -> float:

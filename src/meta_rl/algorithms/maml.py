@@ -1,6 +1,7 @@
 """MAML and FOMAML (Finn, Abbeel and Levine 2017, algorithm 3) with TRPO as the meta-optimizer."""
 
 import logging
+import math
 from typing import Any, Literal, cast
 
 import torch
@@ -47,8 +48,8 @@ class MAML(MetaLearner):
         super().__init__(**kwargs)
         if not 0 < fisher_fraction <= 1:
             raise ValueError(f"fisher_fraction must lie in (0, 1], got {fisher_fraction}")
-        if outer_lr <= 0:
-            raise ValueError(f"outer_lr must be positive, got {outer_lr}")
+        if not 0 < outer_lr < math.inf:
+            raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
         if curvature_every_n_steps < 0:
             raise ValueError(f"curvature_every_n_steps must not be negative, got {curvature_every_n_steps}")
         TrustRegion([torch.zeros(1)], max_kl, cg_iters, cg_damping)  # a mistake shows now
@@ -71,12 +72,14 @@ class MAML(MetaLearner):
             loss, gradient = objective.gradient(self.theta(), self.outer_optimizer == "trpo")
             norm = as_gradient(list(self.policy.parameters()), gradient)
         numbers = {"loss_before": float(loss), "gradient_norm": norm}
-        self.require_finite(numbers, [b.samples for b in (*support, query)])
+        self.require_finite(batch, numbers, [*support, query])
         every = self.curvature_every_n_steps
         if every and batch.iteration % every == 0:
-            numbers |= self.curvature(support, adapted, query, gradient)
+            diagnostics = self.curvature(support, adapted, query, gradient)
+            # They must not stop a run that is fine without them.
+            numbers |= {name: value for name, value in diagnostics.items() if math.isfinite(value)}
         numbers |= self.outer_step(objective, loss, watch)
-        self.log_iteration(support, query, watch, numbers)
+        self.log_iteration(batch, support, query, watch, numbers)
 
     def objective(
         self, support: list[Batch], adapted: Params, query: Batch, first_order: bool

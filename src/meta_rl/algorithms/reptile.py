@@ -1,5 +1,6 @@
 """Batched Reptile (Nichol, Achiam and Schulman 2018, algorithm 2)."""
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -33,8 +34,8 @@ class Reptile(MetaLearner):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_inner_steps=num_inner_steps, **kwargs)
-        if outer_lr <= 0:
-            raise ValueError(f"outer_lr must be positive, got {outer_lr}")
+        if not 0 < outer_lr < math.inf:
+            raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
         self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -49,10 +50,10 @@ class Reptile(MetaLearner):
         with watch("gradient"):
             gradient = [theta[name] - adapted[name].mean(0) for name in theta]
             norm = as_gradient(list(self.policy.parameters()), gradient)
-        self.require_finite({"gradient_norm": norm}, [b.samples for b in episodes])
+        self.require_finite(batch, {"gradient_norm": norm}, episodes)
         self.meta_optimizer().step()
         kl = self.kl_from(theta, episodes[0].samples)
-        self.log_iteration(episodes, post, watch, {"gradient_norm": norm, "kl": kl})
+        self.log_iteration(batch, episodes, post, watch, {"gradient_norm": norm, "kl": kl})
 
     @torch.no_grad()
     def kl_from(self, theta: Params, samples: Samples) -> float:

@@ -1,5 +1,6 @@
 """2D navigation of a point mass (Finn et al. 2017, section 5.3), batched in torch."""
 
+import math
 from types import MappingProxyType
 
 import numpy as np
@@ -32,8 +33,8 @@ class PointMass(BatchedEnv):
     def __init__(self, sample_start: bool = True, horizon: int = 100, goal_radius: float = 0.01) -> None:
         if horizon < 1:
             raise ValueError(f"horizon must be at least 1 step, got {horizon}")
-        if not goal_radius >= 0:
-            raise ValueError(f"goal_radius must not be negative, got {goal_radius}")
+        if not 0 <= goal_radius < math.inf:
+            raise ValueError(f"goal_radius must be finite and not negative, got {goal_radius}")
         self.sample_start = sample_start
         self.horizon = horizon
         self.goal_radius = goal_radius
