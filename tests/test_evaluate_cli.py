@@ -154,6 +154,8 @@ CONFIG, CHECKPOINT = ["--config", "CONFIG"], ["--checkpoint", "CHECKPOINT"]
         (["--checkpoint", "missing.ckpt"], "missing.ckpt"),
         (["--checkpoint", "CONFIG"], "tiny.yaml"),
         (["--checkpoint", "TRUNCATED"], "truncated.ckpt"),
+        (["--checkpoint", "UNKNOWN"], "unknown.ckpt: model.class_path: No module named 'nosuch'; put its"),
+        (["--checkpoint", "EMPTY"], "empty.ckpt: not written by train.py"),
         (["--checkpoint", "MISFIT"], "its weights do not fit its own config"),
         (["--config", "missing.yaml"], "missing.yaml"),
         ([*CONFIG, "--tasks", "missing.csv"], "tasks file missing.csv"),
@@ -181,7 +183,12 @@ def test_bad_input_is_one_line(
     truncated.write_bytes(checkpoint.read_bytes()[:1000])
     content = torch.load(checkpoint, weights_only=True)
     torch.save({**content, "state_dict": {}}, misfit)
+    unknown, empty = tmp_path / "unknown.ckpt", tmp_path / "empty.ckpt"
+    torch.save({**content, "meta_rl": {"version": 1, "config": None}}, empty)
+    content["meta_rl"]["config"]["model"]["class_path"] = "nosuch.Learner"
+    torch.save(content, unknown)
     files = {"CONFIG": config, "CHECKPOINT": checkpoint, "TRUNCATED": truncated, "MISFIT": misfit}
+    files |= {"UNKNOWN": unknown, "EMPTY": empty}
     assert main([str(files.get(word, word)) for word in argv]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -193,3 +200,13 @@ def test_divergence_is_told(config: Path, tmp_path: Path, capsys: pytest.Capture
     arguments = ["--config", str(config), *FEW, "--inner_lr", "1e38", "--output", str(tmp_path)]
     assert main(arguments) == 1
     assert "adaptation diverged" in capsys.readouterr().err
+
+
+def test_an_interrupted_evaluation_has_the_usual_exit_code(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("meta_rl.evaluation.adaptation_curve", interrupt)
+    assert main(["--config", str(config), "--output", str(tmp_path)]) == 130

@@ -13,8 +13,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when done, 1 if a number stopped being finite, 2 for bad input, 130 or 143 when stopped by Ctrl-C or
-        SIGTERM (with a checkpoint to resume from). A second Ctrl-C ends the process at once with 1. Other
-        exceptions are bugs and keep their traceback.
+        SIGTERM (with a checkpoint to resume from once training has begun, else with nothing left behind). A
+        second Ctrl-C ends the process at once with 1. Other exceptions are bugs and keep their traceback.
     """
     try:
         args = normalise(sys.argv[1:] if argv is None else argv)

@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate as the command line says.
 
     Returns:
-        0 when done, 1 if adaptation diverged, 2 for bad input. Other exceptions are bugs and keep their
-        traceback.
+        0 when done, 1 if adaptation diverged, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs
+        and keep their traceback.
     """
     try:
         evaluate(_parser().parse_args(argv))
@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NonFiniteError as error:
         print(f"error: adaptation diverged, {error}; try a smaller --inner_lr", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -84,7 +86,10 @@ def load(checkpoint: Path | None, config: Path | None) -> tuple["MetaLearner", "
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # no word on its own seed, unused here
     saved = load_checkpoint(checkpoint) if checkpoint else None
     experiment = saved["meta_rl"]["config"] if saved else read_config(config or "")
-    learner, data = instantiate(experiment)
+    try:
+        learner, data = instantiate(experiment)
+    except UserError as error:
+        raise UserError(f"checkpoint {checkpoint}: {error}" if saved else str(error)) from None
     learner.build(data.env, data.seed)
     if saved is None:
         return learner, data, f"{experiment['name'] or Path(config or '').stem}, untrained"
@@ -129,7 +134,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, help="Of train.py; nothing else is needed.")
+    source.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="Of train.py, nothing else is needed: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
+        "after the training iteration with the highest return after adaptation.",
+    )
     source.add_argument("--config", type=Path, help="Evaluate an untrained policy of this experiment.")
     tasks = parser.add_mutually_exclusive_group()
     # No default here: argparse would not see a conflict with a value that equals the default.

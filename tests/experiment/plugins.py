@@ -39,6 +39,10 @@ class Line(BatchedEnv):
         return self.position, -gap, torch.zeros_like(gap, dtype=torch.bool)
 
 
+class Unfinished(BatchedEnv):
+    """Lacks the methods."""
+
+
 class Still(MetaLearner):
     """Learns nothing; counts."""
 
@@ -114,6 +118,22 @@ class Interrupted(FOMAML):
 
 
 class Terminated(Interrupted):
+    signal = 15
+
+
+class InterruptedEarly(FOMAML):
+    """Gets a signal before training has begun."""
+
+    signal = 2
+
+    def configure_optimizers(self) -> Any:
+        import signal
+
+        signal.raise_signal(self.signal)
+        return super().configure_optimizers()
+
+
+class TerminatedEarly(InterruptedEarly):
     signal = 15
 
 

@@ -51,12 +51,26 @@ def test_an_earlier_checkpoint_abandons_the_rows_after_it(lab: Any) -> None:
     assert lab.train("--trainer.max_steps=4", "--checkpoint_every=100") == 0
     whole = lab.metrics()
     assert lab.train("--name=short", "--trainer.max_steps=2") == 0
-    early = lab.path / "early.ckpt"
-    content = lab.checkpoint("short")
-    content["meta_rl"]["config"]["name"] = "tiny"
-    torch.save(content, early)
+    early = lab.runs / "tiny/checkpoints/early.ckpt"
+    (lab.runs / "short/checkpoints/last.ckpt").rename(early)
     assert lab.train(f"--ckpt_path={early}", "--trainer.max_steps=4") == 0
     assert lab.metrics() == whole
+
+
+@pytest.mark.parametrize("best_step", [1, 3])
+def test_an_earlier_checkpoint_abandons_a_best_one_after_it(lab: Any, best_step: int) -> None:
+    assert lab.train("--trainer.max_steps=2") == 0
+    folder = lab.runs / "tiny/checkpoints"
+    best, early = folder / "best.ckpt", folder / "early.ckpt"
+    (folder / "last.ckpt").rename(early)
+    unbeatable = {**lab.checkpoint(file="best.ckpt"), "global_step": best_step}
+    torch.save(unbeatable, best)
+    content = torch.load(early, weights_only=True)
+    content["callbacks"]["Checkpointing"]["best_return"] = 1e9
+    torch.save(content, early)
+    before = best.read_bytes()
+    assert lab.train(f"--ckpt_path={early}") == 0
+    assert (best.read_bytes() == before) == (best_step == 1)
 
 
 def test_a_changed_rate_counts_after_resuming(lab: Any) -> None:
@@ -115,6 +129,40 @@ def bad_checkpoint(lab: Any, kind: str) -> Path:
     return file
 
 
+DAMAGES = [
+    "global_step",
+    "state_dict",
+    "meta_rl",
+    "meta_rl.version",
+    "meta_rl.config",
+    "meta_rl.config.name",
+    "meta_rl.config.model",
+    "meta_rl.config.data",
+    "meta_rl.config.data.env",
+    "optimizer_states",
+    "loops",
+    "callbacks",
+]
+
+
+@pytest.mark.parametrize("value", [None, 1.5])
+@pytest.mark.parametrize("key", DAMAGES)
+def test_a_checkpoint_of_another_structure_is_one_line(
+    lab: Any, refused: Callable[..., str], key: str, value: Any
+) -> None:
+    assert lab.train() == 0
+    content = branch = lab.checkpoint()
+    *path, last = key.split(".")
+    for name in path:
+        branch = branch[name]
+    branch[last] = value
+    file = lab.path / "damaged.ckpt"
+    torch.save(content, file)
+    line = refused(f"--ckpt_path={file}", "--name=new", "--trainer.max_steps=9")
+    assert line.startswith(f"checkpoint {file}: ")
+    assert line.endswith("; give another file")
+
+
 REASONS = {
     "malicious": "refused, it would run code",
     "foreign": "not written by train.py",
@@ -142,7 +190,10 @@ OTHERS = {
     "data.env.horizon=6": "data.env.init_args.horizon=5, not 6",
     "data.env.class_path=plugins.Line": "data.env.class_path=meta_rl.envs.PointMass, not plugins.Line",
     "model.class_path=meta_rl.algorithms.MAML": "model.class_path=meta_rl.algorithms.FOMAML, not",
-    "model.policy.hidden_sizes=[5]": "does not fit model.init_args: size mismatch",
+    "model.policy.hidden_sizes=[5]": "model.init_args.policy.hidden_sizes=[4], not [5]",
+    "model.policy.nonlinearity=tanh": "model.init_args.policy.nonlinearity=relu, not tanh",
+    "model.policy.min_std=0.1": "model.init_args.policy.min_std=1e-06, not 0.1",
+    "model.policy=null": "model.init_args.policy.hidden_sizes=[4], not [100, 100]",
     "trainer.max_steps=3": "at iteration 3 and trainer.max_steps=3: nothing is left to train",
 }
 
@@ -155,6 +206,20 @@ def test_a_checkpoint_of_something_else_is_one_line(
     line = refused("--trainer.max_steps=9", "--ckpt_path=last", override)
     assert "runs/tiny/checkpoints/last.ckpt" in line
     assert reason in line
+
+
+def test_a_checkpoint_without_some_weights_is_one_line(lab: Any, refused: Callable[..., str]) -> None:
+    assert lab.train() == 0
+    content = lab.checkpoint()
+    del content["state_dict"]["policy.log_std"]
+    torch.save(content, lab.runs / "tiny/checkpoints/last.ckpt")
+    line = refused("--trainer.max_steps=9", "--ckpt_path=last")
+    assert "last.ckpt does not fit model.init_args: Missing key" in line
+
+
+def test_the_initial_standard_deviation_may_change(lab: Any) -> None:
+    assert lab.train() == 0
+    assert lab.train("--trainer.max_steps=4", "--ckpt_path=last", "--model.policy.init_std=2") == 0
 
 
 def test_last_where_there_is_none(refused: Callable[..., str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from meta_rl.cli import main
-from meta_rl.experiment.arguments import normalise
+from meta_rl.experiment.arguments import is_question, normalise
 from meta_rl.experiment.config import instantiate, read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf").glob("*.yaml"))
@@ -27,6 +27,11 @@ CONFIGS = sorted((Path(__file__).parents[2] / "conf").glob("*.yaml"))
 )
 def test_every_spelling_becomes_one(argv: list[str], expected: list[str]) -> None:
     assert normalise(argv) == expected
+
+
+def test_only_a_key_asks_for_help() -> None:
+    assert is_question("--model.help=MAML")
+    assert not is_question("--name=x.help")
 
 
 @pytest.mark.parametrize(

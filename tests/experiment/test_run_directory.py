@@ -1,5 +1,6 @@
 """What a run leaves behind, and what later starts do to it."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from meta_rl.cli import main
+from meta_rl.errors import UserError
 from meta_rl.experiment.metrics_file import MetricsFile
 from meta_rl.experiment.run_directory import RunDirectory
 
@@ -83,14 +85,32 @@ def test_a_signal_ends_the_iteration_and_the_run_can_go_on(
     assert [row["step"] for row in lab.metrics()] == ["1", "2", "3", "4", "5"]
 
 
+@pytest.mark.parametrize(
+    ("class_path", "code"), [("plugins.InterruptedEarly", 130), ("plugins.TerminatedEarly", 143)]
+)
+def test_a_signal_before_training_leaves_nothing(lab: Any, class_path: str, code: int) -> None:
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(SystemExit) as exit_:
+        lab.train(model={"class_path": class_path})
+    assert exit_.value.code == code
+    assert not (lab.runs / "tiny").exists()
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_finished_run_of_epochs_is_not_resumed(lab: Any, refused: Callable[..., str]) -> None:
+    epoch = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
+    assert lab.train(*epoch) == 0
+    assert "nothing was trained" in refused(*epoch, "--ckpt_path=last")
+
+
 def test_numbers_that_stop_being_finite_end_the_run(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
     model = {"class_path": "plugins.Diverging", "init_args": {"policy": {"hidden_sizes": [4]}}}
     assert lab.train("--trainer.max_steps=5", model=model) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "loss is nan" in error
-    assert "runs/tiny/nonfinite-step-2.pt" in error
-    dump = torch.load(lab.runs / "tiny/nonfinite-step-2.pt", weights_only=True)
+    assert "in iteration 3; see runs/tiny/nonfinite-step-3.pt" in error
+    dump = torch.load(lab.runs / "tiny/nonfinite-step-3.pt", weights_only=True)
     assert dump["observations"].tolist() == [1.0, 1.0]
     assert lab.checkpoint()["global_step"] == 2
 
@@ -135,6 +155,28 @@ def test_the_checkpoint_of_another_run_starts_a_branch(lab: Any) -> None:
     assert source.read_bytes() == before
 
 
+def test_a_run_of_the_same_name_elsewhere_is_another_run(lab: Any, refused: Callable[..., str]) -> None:
+    assert lab.train("--name=a") == 0
+    elsewhere = lab.path / "elsewhere"
+    assert lab.train("--name=a", f"--runs_dir={elsewhere}") == 0
+    source = elsewhere / "a/checkpoints/last.ckpt"
+    assert "holds a run already" in refused("--name=a", f"--ckpt_path={source}", "--trainer.max_steps=5")
+    shutil.rmtree(lab.runs / "a")
+    assert lab.train("--name=a", f"--ckpt_path={source}", "--trainer.max_steps=4") == 0
+    ids = [torch.load(f, weights_only=True)["meta_rl"]["wandb_run_id"] for f in lab.path.rglob("last.ckpt")]
+    assert len(set(ids)) == 2
+
+
+def test_a_copied_directory_goes_on_as_a_run_of_its_own(lab: Any) -> None:
+    assert lab.train("--name=a") == 0
+    shutil.copytree(lab.runs / "a", lab.runs / "b")
+    assert lab.train("--name=b", "--ckpt_path=last", "--trainer.max_steps=4") == 0
+    assert lab.train("--name=b", "--ckpt_path=last", "--trainer.max_steps=5") == 0
+    assert [row["step"] for row in lab.metrics("b")] == ["1", "2", "3", "4", "5"]
+    assert lab.checkpoint("b")["meta_rl"]["wandb_run_id"] != lab.checkpoint("a")["meta_rl"]["wandb_run_id"]
+    assert lab.checkpoint("a")["global_step"] == 3
+
+
 def test_a_branch_does_not_overwrite_a_run(lab: Any, refused: Callable[..., str]) -> None:
     assert lab.train("--name=old") == 0
     assert lab.train("--name=new") == 0
@@ -159,3 +201,24 @@ def test_metrics_drop_the_abandoned_future_and_a_torn_line(tmp_path: Path) -> No
     again.append({"step": 3, "late": 7.0})
     again.append({"step": 4, "kl": float("nan")})
     assert file.path.read_text() == "step,kl,late\n1,0.1,\n2,0.2,\n3,,7\n4,nan,\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a,b\n1,2\n", b"step,kl\nx,1\n", b"step,kl\n1\n", b"step\n1,2\n", b"\xff\n"]
+)
+def test_metrics_of_something_else_are_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(content)
+    file = MetricsFile(path)
+    with pytest.raises(UserError, match=r"metrics.csv: not the metrics of a run; move it away"):
+        file.rewind(2)
+    assert path.read_bytes() == content
+
+
+def test_a_run_whose_metrics_are_damaged_is_not_resumed(lab: Any, refused: Callable[..., str]) -> None:
+    assert lab.train() == 0
+    (lab.runs / "tiny/metrics.csv").write_text("hello\nworld\n")
+    assert "runs/tiny/metrics.csv: not the metrics" in refused("--ckpt_path=last", "--trainer.max_steps=4")
+    (lab.runs / "tiny/metrics.csv").unlink()
+    assert lab.train("--ckpt_path=last", "--trainer.max_steps=4") == 0
+    assert [row["step"] for row in lab.metrics()] == ["4"]

@@ -14,7 +14,8 @@ from meta_rl.errors import UserError
 
 def is_question(arg: str) -> bool:
     """Whether a normalised argument asks for help or for the configuration instead of a run."""
-    return arg == "-h" or arg.partition("=")[0] in ("--help", "--print_config") or ".help" in arg
+    key = arg.partition("=")[0]
+    return key in ("-h", "--help", "--print_config") or key.endswith(".help")
 
 
 def normalise(argv: Sequence[str]) -> list[str]:

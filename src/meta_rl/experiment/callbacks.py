@@ -2,12 +2,14 @@
 
 import math
 import signal
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from meta_rl.experiment.checkpoint import KEY, VERSION
+from meta_rl.experiment.checkpoint import KEY, VERSION, load_checkpoint
 from meta_rl.experiment.metrics_file import MetricsFile
 from meta_rl.experiment.run_directory import RunDirectory
 
@@ -30,7 +32,7 @@ class Checkpointing(Checkpoint):
         self.every = every
         self.extra = {"version": VERSION, "config": config, "wandb_run_id": wandb_run_id}
         self.best_return = -math.inf
-        self.saved_step = -1
+        self.saved_step = 0
         self.model_changed = False
 
     def on_load_checkpoint(
@@ -43,7 +45,11 @@ class Checkpointing(Checkpoint):
         for optimizer in trainer.optimizers if self.model_changed else ():
             for group in optimizer.param_groups:
                 group.update(optimizer.defaults)
-        if not self.run.best.exists():  # a branch has none of its own yet
+        self.saved_step = trainer.global_step  # nothing new to save
+        best = self.run.best
+        if best.exists() and load_checkpoint(best)["global_step"] > trainer.global_step:
+            best.unlink()  # of a future that is abandoned now
+        if not best.exists():  # a branch has none of its own yet
             self.best_return = -math.inf
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -122,3 +128,18 @@ class GracefulStop(Callback):
         # The trainer restores the handlers that were there before it.
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Until a `GracefulStop` takes over, Ctrl-C and SIGTERM raise SystemExit, so that callers clean up."""
+
+    def leave(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

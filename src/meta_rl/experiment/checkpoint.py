@@ -7,10 +7,21 @@ from typing import Any
 
 import torch
 
+from meta_rl.algorithms import PolicyConfig
 from meta_rl.errors import UserError
 
 KEY = "meta_rl"
 VERSION = 1  # of what is stored under KEY
+SPEC = {"class_path": str}
+STRUCTURE = {  # what every reader of a checkpoint relies on
+    "global_step": int,
+    "state_dict": dict,
+    KEY: {
+        "version": int,
+        "config": {"name": str, "seed_everything": int, "model": SPEC, "data": {"env": SPEC}},
+    },
+}
+TRAINING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}  # to go on
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -36,20 +47,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(
             f"checkpoint {path}: truncated or damaged; use an earlier one, or start anew"
         ) from None
-    ours = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(ours, dict) or not {"version", "config"} <= ours.keys():
+    if not _matches(checkpoint, STRUCTURE):
         raise UserError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
-    if ours["version"] > VERSION:
+    if checkpoint[KEY]["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
     return checkpoint
 
 
 def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Path, max_steps: int) -> None:
     """Raise a UserError unless a run with `config` can go on from `checkpoint`."""
-    saved = flatten(checkpoint[KEY]["config"])
-    for key, value in flatten(config).items():
-        fixed = key == "model.class_path" or key.startswith("data.env.")
-        if fixed and key in saved and saved[key] != value:
+    if not _matches(checkpoint, TRAINING):
+        raise UserError(f"checkpoint {path}: holds no state of a training; give another file")
+    saved = _fixed(checkpoint[KEY]["config"])
+    for key, value in _fixed(config).items():
+        if key in saved and saved[key] != value:
             raise UserError(
                 f"checkpoint {path} was trained with {key}={saved[key]}, not {value}; "
                 "go on with the same value, or start a new run with another --name"
@@ -60,6 +71,22 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
             f"checkpoint {path} is at iteration {step} and trainer.max_steps={max_steps}: nothing is left "
             f"to train; extend the run, for example with --trainer.max_steps={2 * step}"
         )
+
+
+def _matches(tree: Any, structure: Any) -> bool:
+    """Whether `tree` has the keys of `structure`, with values of the types there."""
+    if not isinstance(structure, dict):
+        return isinstance(tree, structure)
+    return isinstance(tree, dict) and all(k in tree and _matches(tree[k], s) for k, s in structure.items())
+
+
+def _fixed(config: dict[str, Any]) -> dict[str, Any]:
+    """What a run has to keep, since it decides what the weights mean: learner, environment and policy."""
+    model = config["model"]
+    policy = vars(PolicyConfig()) | (model.get("init_args", {}).get("policy") or {})
+    del policy["init_std"]  # the weights have taken its place
+    kept = {"class_path": model["class_path"], "init_args": {"policy": policy}}
+    return flatten({"model": kept, "data": {"env": config["data"]["env"]}})
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

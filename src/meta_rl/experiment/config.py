@@ -15,7 +15,7 @@ from meta_rl.algorithms import MetaLearner
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.experiment.arguments import config_files, normalise
-from meta_rl.experiment.explain import explain, reject_null
+from meta_rl.experiment.explain import IMPORT_REMEDY, explain, reject_null, with_section
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -118,8 +118,10 @@ class MetaCLI(LightningCLI):
             cause: BaseException = error
             while str(cause).startswith("Does not validate") and cause.__cause__:  # the parser's wrapping
                 cause = cause.__cause__
-            if isinstance(cause, ValueError | ImportError):
-                raise UserError(one_line(cause)) from error
+            if isinstance(cause, ValueError):
+                raise UserError(with_section(one_line(cause), self.plain())) from error
+            if isinstance(cause, ImportError):
+                raise UserError(f"{one_line(cause)}; {IMPORT_REMEDY}") from error
             raise cause from None  # a bug in a constructor
         if type(self.config_init["model"]) is MetaLearner:
             raise UserError("model.class_path: MetaLearner is only the base; name an algorithm such as MAML")

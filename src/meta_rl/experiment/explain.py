@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 from meta_rl.errors import UserError, one_line
 
+IMPORT_REMEDY = "put its directory on PYTHONPATH, or install it"
+
 
 def explain(message: str, parser: argparse.ArgumentParser) -> str:
     """The parser's report of an error, dozens of lines long, as one: the key, what is wrong, the remedy."""
@@ -38,6 +40,26 @@ def reject_null(config: dict[str, Any]) -> None:
                 raise UserError(f"{key}.{name} must not be null")
 
 
+def with_section(message: str, config: dict[str, Any]) -> str:
+    """A constructor's complaint with the dotted key of the argument that it begins with.
+
+    >>> with_section("gamma must be positive", {"data": {"gamma": 0}})
+    'data.gamma must be positive'
+    """
+    name, space, rest = message.partition(" ")
+    found = {key for key in _keys(config) if key.rpartition(".")[2] == name}
+    return f"{found.pop()}{space}{rest}" if len(found) == 1 else message
+
+
+def _keys(tree: Any, prefix: str = "") -> list[str]:
+    """The dotted keys of nested dicts as they are overridden: without init_args."""
+    found = []
+    for key, value in tree.items() if isinstance(tree, dict) else ():
+        dotted = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
+        found += [dotted, *_keys(value, dotted)]
+    return found
+
+
 def _innermost(message: str) -> tuple[str, str]:
     """The dotted key of the first chain of ever deeper `Parser key` lines, and the text after it."""
     keys: list[str] = []
@@ -59,10 +81,14 @@ def _explain_value(key: str, text: str) -> str:
             return f"{key}: put the arguments of class_path under init_args"
         return _unknown(f"{key}.{option[1]}", known)
     if class_path:
-        missing = "has no attribute" in class_path[2]
-        return f"{key}.class_path: {class_path[2]}{_similar_class(class_path[1]) if missing else ''}"
+        remedy = _similar_class(class_path[1]) if "has no attribute" in class_path[2] else ""
+        remedy = f"; {IMPORT_REMEDY}" if "No module named" in class_path[2] else remedy
+        return f"{key}.class_path: {class_path[2]}{remedy}"
     if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", text):
         return f"{key}.class_path: {match[1]} is not a subclass of {match[2]}"
+    match = re.search(r"instantiatable class, but (\S+) is abstract", text)
+    if match and not match[1].endswith(".BatchedEnv"):  # that one stands for whatever is no class_path
+        return f"{key}.class_path: {match[1]} is abstract; name a subclass that defines all its methods"
     if "subclass" in text or "instantiatable" in text or "dot import path" in text:
         return f"{key}: give a class_path, and its arguments under init_args, as the files in conf/ do"
     union = re.search(r"Subtypes: \[(.+)\]", text)
@@ -70,14 +96,21 @@ def _explain_value(key: str, text: str) -> str:
     given = re.search(r"(?:Got|Given) value: (.+)", text)
     if expected and given:
         types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected[1]).replace("NoneType", "null")
-        types = re.sub(r"typing\.Literal\[(.+)\]", r"\1", types).replace("'", "").replace(", ", " or ")
-        return f"{key}: expected {types}, got {given[1]!r:.60}"
+        types = re.sub(r"typing\.Literal\[(.+)\]", r"\1", types).replace("'", "").replace("typing.", "")
+        types = re.sub(r", (?![^\[]*\])", " or ", types)  # not the commas inside of dict[str, Any]
+        near = "dict" in types and given[1].startswith("{")
+        remedy = f"; write {{key: value}} with a space, or --{key}.key=value" if near else ""
+        return f"{key}: expected {types}, got {given[1]!r:.60}{remedy}"
     return f"{key}: {one_line(text)}"
 
 
 def _unknown(key: str, known: Collection[str]) -> str:
     """`key` is not among the `known` ones: suggest the nearest, else list those of its group."""
     group, _, name = key.rpartition(".")
+    top, _, rest = key.partition(".")
+    groups = {k.partition(".")[0] for k in known}
+    if rest and top not in groups and (alike := difflib.get_close_matches(top, groups, 1)):
+        return f"unknown key {key}; did you mean {alike[0]}.{rest}?"
     siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == group]
     if siblings and group:
         near = [f"{group}.{s}" for s in difflib.get_close_matches(name, siblings, 1)]

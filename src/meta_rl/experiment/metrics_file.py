@@ -5,6 +5,8 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from meta_rl.errors import UserError
+
 Row = dict[str, str]
 
 
@@ -19,10 +21,22 @@ class MetricsFile:
         self.columns: list[str] = []
 
     def rewind(self, step: int) -> None:
-        """Drop the rows after `step`, and what a killed process left of its last line."""
-        if self.path.exists():
-            self.columns, rows = self._read()
-            self._write([row for row in rows if int(row["step"]) <= step])
+        """Drop the rows after `step`, and what a killed process left of its last line.
+
+        Raises:
+            UserError: if the file holds anything else than metrics.
+        """
+        if not self.path.exists():
+            return
+        try:
+            columns, rows = self._read()
+            kept = [row for row in rows if int(row["step"]) <= step]
+            if "step" not in columns or any(None in row or None in row.values() for row in rows):
+                raise ValueError("cells are missing or too many")
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise UserError(f"{self.path}: not the metrics of a run; move it away and resume again") from None
+        self.columns = columns
+        self._write(kept)
 
     def append(self, values: Mapping[str, float]) -> None:
         """Add a row. Columns seen for the first time are empty in the earlier rows."""

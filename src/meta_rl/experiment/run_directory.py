@@ -26,6 +26,8 @@ class RunDirectory:
 
     def find(self, ckpt_path: str | None) -> Path | None:
         """The checkpoint that `ckpt_path` means: a path, or `last` for this run's newest."""
+        if ckpt_path == "":
+            raise UserError("ckpt_path is empty; give 'last' or a checkpoint, or leave it out to start anew")
         if ckpt_path != "last":
             return Path(ckpt_path) if ckpt_path else None
         if not self.last.exists():
@@ -33,6 +35,10 @@ class RunDirectory:
                 f"ckpt_path: there is no {self.last} to resume; leave out --ckpt_path to start anew"
             )
         return self.last
+
+    def holds(self, checkpoint: Path) -> bool:
+        """Whether `checkpoint` is one of this directory's own."""
+        return checkpoint.resolve().parent == self.checkpoints.resolve()
 
     def claim(self, resume: bool) -> bool:
         """Make the directory for a start, and return whether it is new.

@@ -17,7 +17,7 @@ MODES = {None, "online", "offline", "disabled", "shared", "dryrun", "run"}
 
 def run_id(checkpoint: dict[str, Any] | None) -> str:
     """The agent's run id where a sweep started this process, else the resumed run's, else a new one."""
-    saved = checkpoint[KEY]["wandb_run_id"] if checkpoint else None
+    saved = checkpoint[KEY].get("wandb_run_id") if checkpoint else None
     return os.environ.get("WANDB_RUN_ID") or saved or secrets.token_hex(4)
 
 

@@ -7,10 +7,11 @@ import sys
 import warnings
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from meta_rl.errors import NonFiniteError, UserError
+from meta_rl.errors import NonFiniteError, UserError, one_line
 from meta_rl.experiment import tracking
-from meta_rl.experiment.callbacks import Checkpointing, GracefulStop, MetricsLog
+from meta_rl.experiment.callbacks import Checkpointing, GracefulStop, MetricsLog, exit_on_signals
 from meta_rl.experiment.checkpoint import KEY, check_resumable, load_checkpoint
 from meta_rl.experiment.config import MetaCLI
 from meta_rl.experiment.progress import AboveTheBar, Progress
@@ -42,9 +43,11 @@ class Session:
         self.config = cli.plain()
         checkpoint = load_checkpoint(self.source) if self.source else None
         self.first_step = checkpoint["global_step"] if checkpoint else 0
-        # The checkpoint of another run starts a branch of it: a new directory and a new W&B run.
-        self.own = checkpoint is not None and checkpoint[KEY]["config"]["name"] == self.directory.name
-        self.wandb_id = tracking.run_id(checkpoint if self.own else None)
+        # A checkpoint from elsewhere starts a branch: a new directory and a new W&B run. A copied directory
+        # goes on in place, and as a new W&B run.
+        self.own = self.source is not None and self.directory.holds(self.source)
+        same = self.own and checkpoint and checkpoint[KEY]["config"]["name"] == self.directory.name
+        self.wandb_id = tracking.run_id(checkpoint if same else None)
         self.stop = GracefulStop()
         saving = Checkpointing(self.directory, cli.config.checkpoint_every, self.config, self.wandb_id)
         callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
@@ -55,19 +58,24 @@ class Session:
 
     def run(self) -> int:
         """Train; return the exit code."""
-        directory = self.directory
+        directory, config = self.directory, None
         fresh = directory.claim(resume=self.own)
-        config = directory.save_config(self.cli.dump())
-        self.resume = shlex.join(["python", sys.argv[0], "--config", str(config), "--ckpt_path", "last"])
         try:
-            if self.cli.default_logger:
-                self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
-            print(self._introduction(), flush=True)
-            code = self._fit()
+            with exit_on_signals():
+                config = directory.save_config(self.cli.dump())
+                command = ["python", sys.argv[0], "--config", str(config), "--ckpt_path", "last"]
+                self.resume = shlex.join(command)
+                if self.cli.default_logger:
+                    self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
+                print(self._introduction(), flush=True)
+                code = self._fit()
         except BaseException:
             tracking.finish(self.trainer.loggers, code=1)
             if self.trainer.global_step <= self.first_step:  # it never started: leave things as they were
-                directory.discard() if fresh else config.unlink()
+                if fresh:
+                    directory.discard()
+                elif config:
+                    config.unlink()
             raise
         tracking.finish(self.trainer.loggers, code)
         return code
@@ -79,16 +87,25 @@ class Session:
                 self.cli.model, datamodule=self.cli.datamodule, ckpt_path=self.source, weights_only=True
             )
         except NonFiniteError as error:
-            file = directory.path / f"nonfinite-step-{trainer.global_step}.pt"
+            iteration = error.dump.get("iteration", trainer.global_step) + 1
+            file = directory.path / f"nonfinite-step-{iteration}.pt"
             torch.save(error.dump, file)
             kept = f"; {directory.last} is from before" if directory.last.exists() else ""
-            print(f"error: {error} in iteration {trainer.global_step}; see {file}{kept}", file=sys.stderr)
+            print(f"error: {error} in iteration {iteration}; see {file}{kept}", file=sys.stderr)
             return 1
+        except MisconfigurationException as error:  # what Lightning only sees with the learner
+            raise UserError(f"trainer: {one_line(error)}") from error
         except (RuntimeError, ValueError) as error:
             if re.search("loading state_dict|loaded state dict", str(error)):
                 reason = str(error).strip().splitlines()[-1].strip()
                 raise UserError(f"checkpoint {self.source} does not fit model.init_args: {reason}") from None
             raise
+        if trainer.global_step <= self.first_step:
+            if self.stop.signal is not None:
+                raise SystemExit(128 + self.stop.signal)
+            raise UserError(
+                "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
+            )
         if self.stop.signal is not None:
             print(f"stopped at iteration {trainer.global_step}; resume with: {self.resume}")
             return 128 + self.stop.signal
