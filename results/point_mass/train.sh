@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One run of the committed results: train to 100 iterations, evaluate, resume to 400, evaluate.
 #
-#   results/point_mass/train.sh ALGORITHM SETTING SEED      for example: maml origin05 1
+#   [ITERATIONS="100 400"] results/point_mass/train.sh ALGORITHM SETTING SEED      for example: maml origin05 1
 #
 # ALGORITHM: maml, fomaml, reptile. SETTING: the start (origin, start) and the inner rate (05, 01); `adam` behind
 # it replaces the paper's meta-optimizer of MAML and FOMAML, TRPO. A run that is complete is left alone, an
@@ -31,19 +31,22 @@ case $algorithm-$setting in
     *) arguments+=("${trpo[@]}") ;;
 esac
 
-for iterations in 100 400; do
+for iterations in ${ITERATIONS:-100 400}; do
     output=$run/evaluation-$iterations
     [ -e "$output/adaptation.png" ] && continue
-    resume=()
-    [ -e "$run/checkpoints/last.ckpt" ] && resume=(--ckpt_path last)
-    python train.py --config "conf/${algorithm}_point_mass.yaml" --runs_dir runs/point_mass --name "$name" \
-        "${arguments[@]}" --trainer.max_steps="$iterations" "${resume[@]}"
-    cp "$run/checkpoints/last.ckpt" "$run/checkpoints/step-$iterations.ckpt"
-    python evaluate.py --checkpoint "$run/checkpoints/step-$iterations.ckpt" --inner_lr "$test" \
+    kept=$run/checkpoints/step-$iterations.ckpt
+    if [ ! -e "$kept" ]; then
+        resume=()
+        [ -e "$run/checkpoints/last.ckpt" ] && resume=(--ckpt_path last)
+        python train.py --config "conf/${algorithm}_point_mass.yaml" --runs_dir runs/point_mass --name "$name" \
+            "${arguments[@]}" --trainer.max_steps="$iterations" "${resume[@]}"
+        cp "$run/checkpoints/last.ckpt" "$kept.tmp" && mv "$kept.tmp" "$kept"
+    fi
+    python evaluate.py --checkpoint "$kept" --inner_lr "$test" \
         --gradient_steps 4 --output "$output"
 done
 # The same with lower rates from the third step on.
-if [[ $setting == *05* && ! -e $run/evaluation-400-lower/adaptation.png ]]; then
+if [[ $setting == *05* && -e $run/checkpoints/step-400.ckpt && ! -e $run/evaluation-400-lower/adaptation.png ]]; then
     python evaluate.py --checkpoint "$run/checkpoints/step-400.ckpt" --inner_lr "[0.5,0.25,0.1]" \
         --gradient_steps 4 --output "$run/evaluation-400-lower"
 fi
