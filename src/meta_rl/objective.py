@@ -71,15 +71,15 @@ class MetaObjective:
         Also fixes the old policies, and (`with_fisher`) prepares `fisher_product` at this point.
         """
         self._old, self._linearisations = [], []
-        loss = torch.zeros(())
         gradient = [torch.zeros_like(value) for value in theta.values()]
+        loss = gradient[0].new_zeros(())
         whole = self.fisher_fraction == 1
         for chunk in self._chunks():
             leaves, outputs = self._forward(theta, chunk)
             self._old.append(Gaussian(*(x.detach() for x in outputs)))
             chunk_loss, cotangents = self._loss_and_cotangents(outputs, chunk.query)
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=with_fisher and whole)
-            loss = loss.to(chunk_loss) + chunk_loss
+            loss = loss + chunk_loss
             gradient = [total + g.detach() for total, g in zip(gradient, pullback, strict=True)]
             if with_fisher and not whole:
                 chunk = chunk.thin(self.fisher_fraction)
@@ -111,12 +111,12 @@ class MetaObjective:
     @torch.no_grad()
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
-        loss, kl = torch.zeros(()), torch.zeros(())
+        loss = kl = self.query.mask.new_zeros(())
         for (support, _, query), old in zip(self._chunks(), self._old, strict=True):
             phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
             outputs = distribution(self.policy, phi, query.observations)
-            loss = loss.to(old.mean) + vmap(surrogate_loss)(outputs, old, query).sum() / self.tasks
-            kl = kl.to(old.mean) + vmap(mean_kl)(old, outputs, query.mask).sum() / self.tasks
+            loss = loss + vmap(surrogate_loss)(outputs, old, query).sum() / self.tasks
+            kl = kl + vmap(mean_kl)(old, outputs, query.mask).sum() / self.tasks
         return loss, kl
 
     def _chunks(self) -> Iterator["_Chunk"]:
