@@ -8,16 +8,19 @@ from typing import Any, NamedTuple
 import torch
 import torchopt
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 from torchopt.base import GradientTransformation
 
 from meta_rl.losses import reinforce_loss
-from meta_rl.policy import Gaussian
+from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.types import Params, Samples
 
 # What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
 # derivative finite where a gradient is exactly 0, as a dead unit's is.
 POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_value": 1e-16}
+
+# States of the tasks that are processed together: a few arrays of 8192 x 100 activations stay in the cache.
+STATES_PER_CHUNK = 8192
 
 
 class InnerState(NamedTuple):
@@ -30,6 +33,9 @@ class InnerState(NamedTuple):
 
 def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Gaussian:
     """Action distributions [N, B, A] of per-task parameters [N, ...] at observations [N, B, O]."""
+    if type(policy) is GaussianMLP:  # a class derived from it may have another `forward`
+        mean, log_std = policy.forward_tasks(params, observations)
+        return Gaussian(mean, log_std.expand_as(mean))
 
     def one_task(task_params: Params, task_observations: Tensor) -> Gaussian:
         mean, log_std = functional_call(policy, task_params, (task_observations,))
@@ -81,7 +87,7 @@ class InnerLoop:
 
     def step(self, params: Params, state: InnerState, samples: Samples) -> tuple[Params, InnerState]:
         """One gradient step of every task. The result is differentiable with respect to `params`."""
-        grads = vmap(grad(self._loss))(params, samples)
+        grads = self._gradients(params, samples)
         updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
         rate = self.rates[min(state.index, len(self.rates) - 1)]
         updates = {k: torch.zeros_like(u) if k in self._frozen else rate * u for k, u in updates.items()}
@@ -95,8 +101,32 @@ class InnerLoop:
             params, state = self.step(params, state, samples)
         return params
 
-    def _loss(self, params: Params, samples: Samples) -> Tensor:
-        return reinforce_loss(functional_call(self.policy, params, (samples.observations,)), samples)
+    def _gradients(self, params: Params, samples: Samples) -> Params:
+        """The gradient of every task's loss by its own parameters: [N, ...]."""
+        if torch.is_grad_enabled():  # to be differentiated again: the caller decides on the number of tasks
+            return self._gradients_at_once(params, samples)
+        size = max(1, STATES_PER_CHUNK // samples.mask.shape[1])
+        starts = range(0, len(samples.mask), size)
+        parts = [
+            self._gradients_at_once(
+                {name: value[i : i + size] for name, value in params.items()},
+                Samples(*(x[i : i + size] for x in samples)),
+            )
+            for i in starts
+        ]
+        return {name: torch.cat([part[name] for part in parts]) for name in params}
+
+    def _gradients_at_once(self, params: Params, samples: Samples) -> Params:
+        again = torch.is_grad_enabled()
+        with torch.enable_grad():
+            params = {k: v if v.requires_grad else v.detach().requires_grad_() for k, v in params.items()}
+            outputs = distribution(self.policy, params, samples.observations)
+            # A task's loss depends on no other's parameters: the sum's gradient holds that of each.
+            loss = vmap(reinforce_loss)(outputs, samples).sum()
+            grads = torch.autograd.grad(
+                loss, list(params.values()), create_graph=again, materialize_grads=True
+            )
+        return dict(zip(params, grads, strict=True))
 
 
 def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformation:

@@ -13,13 +13,11 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn.utils import parameters_to_vector
 
-from meta_rl.inner import InnerLoop, distribution, repeat
+from meta_rl.inner import STATES_PER_CHUNK, InnerLoop, distribution, repeat
 from meta_rl.losses import mean_kl, surrogate_loss
 from meta_rl.policy import Gaussian
+from meta_rl.states import thin
 from meta_rl.types import Params, Samples
-
-STATES_PER_CHUNK = 8192  # 8192 x 100 float32 activations are 3.3 MB: a few of them stay in the cache
-GOLDEN_RATIO = 0.6180339887498949
 
 
 class _Linearisation(NamedTuple):
@@ -29,11 +27,13 @@ class _Linearisation(NamedTuple):
     outputs: Gaussian  # [n, B, A]
     cotangents: list[Tensor]  # leaves u, shaped as the outputs
     pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
-    weights: Tensor  # [n, B, 1] of each state in the mean over valid steps and tasks
+    weights: Tensor  # [n, B, 1] of each state in the mean over valid states and tasks
 
 
 class MetaObjective:
     """mean_i L_i(phi_i(theta)) and mean_i KL(pi_old_i || pi_phi_i(theta)).
+
+    With no support phi_i = theta: the surrogate loss and the KL of plain TRPO.
 
     Args:
         policy: Module from observations to a `Gaussian`.
@@ -43,6 +43,7 @@ class MetaObjective:
         query: Samples of the adapted policies.
         first_order: Take d phi_i / d theta for the identity (FOMAML; Finn et al. 2017, section 5.2).
         fisher_fraction: Share of the states that Fisher products use, in (0, 1].
+        pooled: Let every valid state have the same weight in the means, instead of every task.
         tasks_per_chunk: Tasks processed together; None picks a number by the states of a task.
     """
 
@@ -55,12 +56,15 @@ class MetaObjective:
         query: Samples,
         first_order: bool = False,
         fisher_fraction: float = 1.0,
+        pooled: bool = False,
         tasks_per_chunk: int | None = None,
     ) -> None:
         self.policy, self.inner, self.first_order = policy, inner, first_order
         self.support, self.adapted, self.query = support, adapted, query
         self.fisher_fraction = fisher_fraction
         self.tasks, states = query.mask.shape
+        valid = query.mask.sum(-1)
+        self.weights = valid / valid.mean() if pooled else torch.ones_like(valid)  # [N], 1 on average
         self.tasks_per_chunk = tasks_per_chunk or max(1, STATES_PER_CHUNK // states)
         self._old: list[Gaussian] = []  # one a chunk: the adapted policies that collected the query data
         self._linearisations: list[_Linearisation] = []
@@ -77,19 +81,29 @@ class MetaObjective:
         for chunk in self._chunks():
             leaves, outputs = self._forward(theta, chunk)
             self._old.append(Gaussian(*(x.detach() for x in outputs)))
-            chunk_loss, cotangents = self._loss_and_cotangents(outputs, chunk.query)
+            chunk_loss, cotangents = self._loss_and_cotangents(outputs, chunk)
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=with_fisher and whole)
             loss = loss + chunk_loss
             gradient = [total + g.detach() for total, g in zip(gradient, pullback, strict=True)]
-            if with_fisher and not whole:
-                chunk = chunk.thin(self.fisher_fraction)
-                leaves, outputs = self._forward(theta, chunk)
-                cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
-                pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
-            if with_fisher:
-                weights = self._weights(chunk.query)
-                self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
+            if with_fisher and whole:
+                self._keep(chunk, leaves, outputs, cotangents, pullback)
+        if with_fisher and not whole:
+            self._linearise(theta)
         return loss, gradient
+
+    def _linearise(self, theta: Params) -> None:
+        """Prepare Fisher products on a share of the states, with as many more tasks in a chunk."""
+        for chunk in self._chunks(round(self.tasks_per_chunk / self.fisher_fraction)):
+            chunk = chunk.thin(self.fisher_fraction)
+            leaves, outputs = self._forward(theta, chunk)
+            cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
+            pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
+            self._keep(chunk, leaves, outputs, cotangents, pullback)
+
+    def _keep(self, chunk: "_Chunk", *parts: Any) -> None:
+        mask = chunk.query.mask
+        weights = chunk.weights[:, None] * mask / mask.sum(-1, keepdim=True) / self.tasks
+        self._linearisations.append(_Linearisation(*parts, weights[..., None]))
 
     def fisher_product(self, vector: Tensor) -> Tensor:
         """mean_i J_i^T F_i J_i v for a flat vector: the Hessian of the mean KL at the point of `gradient`.
@@ -112,20 +126,22 @@ class MetaObjective:
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
         loss = kl = self.query.mask.new_zeros(())
-        for (support, _, query), old in zip(self._chunks(), self._old, strict=True):
+        for (support, _, query, weights), old in zip(self._chunks(), self._old, strict=True):
             phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
             outputs = distribution(self.policy, phi, query.observations)
-            loss = loss + vmap(surrogate_loss)(outputs, old, query).sum() / self.tasks
-            kl = kl + vmap(mean_kl)(old, outputs, query.mask).sum() / self.tasks
+            loss = loss + (weights * vmap(surrogate_loss)(outputs, old, query)).sum() / self.tasks
+            kl = kl + (weights * vmap(mean_kl)(old, outputs, query.mask)).sum() / self.tasks
         return loss, kl
 
-    def _chunks(self) -> Iterator["_Chunk"]:
-        for first in range(0, self.tasks, self.tasks_per_chunk):
-            part = slice(first, first + self.tasks_per_chunk)
+    def _chunks(self, size: int | None = None) -> Iterator["_Chunk"]:
+        size = size or self.tasks_per_chunk
+        for first in range(0, self.tasks, size):
+            part = slice(first, first + size)
             yield _Chunk(
                 [Samples(*(x[part] for x in samples)) for samples in self.support],
                 {name: value[part] for name, value in self.adapted.items()},
                 Samples(*(x[part] for x in self.query)),
+                self.weights[part],
             )
 
     def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Gaussian]:
@@ -142,16 +158,13 @@ class MetaObjective:
             outputs = distribution(self.policy, phi, chunk.query.observations)
         return list(leaves.values()), outputs
 
-    def _loss_and_cotangents(self, outputs: Gaussian, query: Samples) -> tuple[Tensor, list[Tensor]]:
+    def _loss_and_cotangents(self, outputs: Gaussian, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
         leaves = Gaussian(*(x.detach().requires_grad_() for x in outputs))
         old = Gaussian(*(x.detach() for x in outputs))
         with torch.enable_grad():
-            loss = vmap(surrogate_loss)(leaves, old, query).sum() / self.tasks
+            loss = (chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)).sum() / self.tasks
         return loss.detach(), [x.requires_grad_() for x in torch.autograd.grad(loss, leaves)]
-
-    def _weights(self, query: Samples) -> Tensor:
-        return (query.mask / query.mask.sum(-1, keepdim=True) / self.tasks)[..., None]
 
 
 class _Chunk(NamedTuple):
@@ -160,6 +173,7 @@ class _Chunk(NamedTuple):
     support: list[Samples]
     adapted: Params
     query: Samples
+    weights: Tensor  # [n] of the tasks
 
     def thin(self, fraction: float) -> "_Chunk":
         support = [thin(samples, fraction) for samples in self.support]
@@ -179,24 +193,3 @@ def _pull_back(
             retain_graph=keep_graph,
             materialize_grads=True,
         )
-
-
-def thin(samples: Samples, fraction: float) -> Samples:
-    """A share of the states of every task, spread evenly over its valid ones.
-
-    `fraction` counts padded states too, so that all tasks keep the same number.
-    """
-    count = max(1, round(fraction * samples.mask.shape[1]))
-    order = torch.argsort(samples.mask, dim=1, descending=True, stable=True)
-    # One state from each of `count` equal spans of the valid ones, at a golden-ratio sequence of places: a
-    # constant stride that divides the horizon would take the same time steps of every episode. Padding is
-    # reached only where too few states are valid.
-    span = (samples.mask.sum(1, keepdim=True) / count).clamp(min=1)
-    index = torch.arange(count, device=order.device)
-    ranks = (index * span + (index.double() * GOLDEN_RATIO).frac() * (span - 1)).long()
-    chosen = order.gather(1, ranks.clamp(max=order.shape[1] - 1))
-    return Samples(*(_take(x, chosen) for x in samples))
-
-
-def _take(x: Tensor, index: Tensor) -> Tensor:
-    return x.gather(1, index) if x.dim() == 2 else x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))

@@ -63,5 +63,9 @@ def _read_row(place: str, header: Sequence[str], cells: Sequence[str], env: Batc
             raise UserError(f"{place}, column {name}: {text!r} is not a number") from None
         if not low <= np.float32(value) <= high:  # the bounds are float32; NaN fails too
             raise UserError(f"{place}, column {name}: {text} is outside [{low:g}, {high:g}]")
+        choices = env.task_choices.get(name)
+        if choices is not None and value not in choices:
+            legal = ", ".join(f"{choice:g}" for choice in choices)
+            raise UserError(f"{place}, column {name}: {text} is none of {legal}")
         task.append(value)
     return task

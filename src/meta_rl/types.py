@@ -44,6 +44,7 @@ class Batch(NamedTuple):
     explained_variance: Tensor  # [N] of the baseline on the discounted returns
     saturation: Tensor  # [] fraction of action components outside [-1, 1], over valid steps
     entropy: Tensor  # [] of the action distribution at the first state, in nats, mean over tasks
+    diverged: int  # episodes that ended because their simulation failed
     seconds: float  # wall time of the rollout and the baseline
 
 

@@ -22,6 +22,9 @@ class BatchedEnv(ABC):
         task_parameters: Names of a task's columns.
         task_space: Box [P] with the lowest and highest legal value of every column.
         task_defaults: Values of the columns that a task file may leave out.
+        task_choices: The only legal values of columns that have no others.
+        threaded: Whether `step` runs on threads of its own.
+        diverged: Episodes since `reset` that ended because their simulation failed.
     """
 
     observation_space: Box
@@ -30,6 +33,9 @@ class BatchedEnv(ABC):
     task_parameters: tuple[str, ...]
     task_space: Box
     task_defaults: Mapping[str, float] = MappingProxyType({})
+    task_choices: Mapping[str, tuple[float, ...]] = MappingProxyType({})
+    threaded: bool = False
+    diverged: int = 0
 
     @abstractmethod
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:

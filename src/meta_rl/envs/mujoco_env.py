@@ -1,0 +1,202 @@
+"""A task family of a robot in MuJoCo: batched physics on one side, the tasks' rewards on the other."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meta_rl.envs.base import BatchedEnv
+from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
+from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
+
+
+class MujocoEnv(BatchedEnv):
+    """Base of the task families. A robot gives presets, velocity and health; a task its range and reward.
+
+    The reward of a step is `task_reward` + alive_bonus while healthy - control_cost_weight * sum(action^2)
+    of the clipped action. An episode ends once the robot is not healthy, or its simulation diverges.
+
+    Args:
+        preset: `paper`, the physics of the published MAML results, or `gymnasium`, those of Gymnasium's v5.
+        timestep: Seconds of a physics step, instead of the preset's.
+        frame_skip: Physics steps per environment step, instead of the preset's.
+        xml_file: Another model of the same kind of robot: a path, or a name among Gymnasium's. Actions in
+            [-1, 1] are scaled to the limits of its actuators.
+        horizon: Environment steps per episode.
+        reset_noise_scale: Half width of the uniform noise on initial positions, and standard deviation of
+            the normal noise on initial velocities.
+        observe_position: Whether the robot's position in the world is observed too.
+        num_threads: Threads that simulate; 0 for all cores that this process may use.
+
+    Raises:
+        ValueError: for a value out of range, and for an XML file that does not fit the robot.
+    """
+
+    threaded = True
+    xml_file: str  # the robot's own model, unless another one is given
+    presets: ClassVar[Mapping[str, Preset]]
+    hidden_positions: ClassVar[int]  # leading elements of qpos that tell where in the world the robot is
+    joints: ClassVar[tuple[str, ...]]  # by which the robot hangs in the world: free, slide or hinge
+    alive_bonus: ClassVar[float]
+    control_cost_weight: ClassVar[float]
+
+    def __init__(
+        self,
+        preset: str = "paper",
+        timestep: float | None = None,
+        frame_skip: int | None = None,
+        xml_file: str | None = None,
+        horizon: int = 200,
+        reset_noise_scale: float = 0.1,
+        observe_position: bool = False,
+        num_threads: int = 0,
+    ) -> None:
+        if preset not in self.presets:
+            raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(self.presets)}")
+        if horizon < 1:
+            raise ValueError(f"horizon must be at least 1 step, got {horizon}")
+        if not 0 <= reset_noise_scale < 1:
+            raise ValueError(f"reset_noise_scale must lie in [0, 1), got {reset_noise_scale}")
+        self.preset, self.horizon = preset, horizon
+        self.reset_noise_scale = reset_noise_scale
+        physics = self.presets[preset]
+        physics = physics._replace(timestep=physics.timestep if timestep is None else timestep)
+        physics = physics._replace(frame_skip=physics.frame_skip if frame_skip is None else frame_skip)
+        self.xml_file = xml_file or self.xml_file
+        self.model = load_model(self.xml_file, physics)
+        self.check_robot()
+        self.dt = physics.timestep * physics.frame_skip  # s, of an environment step
+        self.physics = MujocoBatch(self.model, physics.frame_skip, num_threads)
+        low, high = np.where(self.model.actuator_ctrllimited, self.model.actuator_ctrlrange.T, [[-1], [1]])
+        self._centre, self._half_range = (low + high) / 2, (high - low) / 2
+        self._skipped = 0 if observe_position else self.hidden_positions
+        size = self.model.nq - self._skipped + self.model.nv
+        self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
+        self.action_space = Box(-1.0, 1.0, (self.model.nu,), np.float32)
+
+    @abstractmethod
+    def task_reward(self) -> NDArray[np.float64]:
+        """What the task pays for the last step: [N, K], from `tasks`, `velocity()` and `position()`."""
+
+    @abstractmethod
+    def position(self) -> NDArray[np.float64]:
+        """Where the robot is, in m: [N, K, 2], or [N, K, 1] for one that moves in a plane. Not a view."""
+
+    def healthy(self) -> NDArray[np.bool_]:
+        """Whether episodes [N, K] may go on."""
+        return np.ones(self._alive.shape, bool)
+
+    def model_fields(self, tasks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Fields of the model that a task changes, [N, ...] for tasks [N, P]."""
+        return {}
+
+    def velocity(self) -> NDArray[np.float64]:
+        """Mean velocity over the last step in m/s, as `position`."""
+        return (self.position() - self._position_before) / self.dt
+
+    def positions(self) -> NDArray[np.float64]:
+        """A copy of the generalised positions [N, K, nq], to draw the robots from."""
+        return self.by_task(self.physics.qpos)
+
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        self._like = tasks
+        rows = tasks.detach().cpu().double().numpy()
+        self.tasks = rows[:, None]  # [N, 1, P], broadcasts over episodes
+        self._alive = np.ones((len(rows), episodes), bool)
+        self.diverged = 0
+        n, model, scale = self._alive.size, self.model, self.reset_noise_scale
+        uniform = torch.rand(n, model.nq, generator=generator, dtype=torch.float64).numpy() * 2 - 1
+        normal = torch.randn(n, model.nv, generator=generator, dtype=torch.float64).numpy()
+        fields = {name: np.repeat(x, episodes, 0) for name, x in self.model_fields(rows).items()}
+        self.physics.start(model.qpos0 + scale * uniform, scale * normal, fields)
+        self._position_before = self.position()
+        return self._observation()
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        clipped = np.clip(actions.detach().cpu().double().numpy(), -1.0, 1.0)
+        control = self._centre + self._half_range * clipped
+        self._position_before = self.position()
+        diverged = self.physics.step(control.reshape(self._alive.size, -1), self._alive.reshape(-1))
+        diverged = diverged.reshape(self._alive.shape)
+        with np.errstate(all="ignore"):  # a simulation that has diverged may hold anything
+            healthy = self.healthy()
+            reward = self.task_reward() + self.alive_bonus * healthy
+        reward = reward - control_cost(clipped, self.control_cost_weight)
+        # What a diverged simulation says of its last step is no reward to learn from.
+        reward = np.where(diverged, 0.0, reward)
+        self.diverged += int(diverged.sum())
+        self._alive &= healthy & ~diverged
+        terminated = torch.from_numpy(~self._alive).to(self._like.device)
+        return self._observation(), torch.from_numpy(reward).to(self._like), terminated
+
+    def by_task(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A copy of what `physics` shows of all simulations, [N * K, ...], as [N, K, ...]."""
+        return np.array(x).reshape(*self._alive.shape, *x.shape[1:])
+
+    def check_robot(self) -> None:
+        """Raise a ValueError unless the model is one of this robot."""
+        if joint_types(self.model)[: len(self.joints)] != list(self.joints) or self.model.nu == 0:
+            raise ValueError(
+                f"xml_file {self.xml_file} is no robot for {type(self).__name__}: "
+                f"its first joints must be {', '.join(self.joints)}, and it must have actuators"
+            )
+
+    def _observation(self) -> Tensor:
+        both = np.concatenate([self.physics.qpos[:, self._skipped :], self.physics.qvel], 1)
+        return torch.from_numpy(both.reshape(*self._alive.shape, -1)).to(self._like)
+
+
+class Direction(MujocoEnv):
+    """Run forward or backward, equally likely. Reward: the velocity in that direction.
+
+    Args:
+        directions: What is drawn from: 1 is forward, -1 backward.
+        **kwargs: Those of `MujocoEnv`.
+    """
+
+    task_parameters = ("direction",)
+
+    def __init__(self, directions: tuple[float, ...] = (-1.0, 1.0), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not directions or not set(directions) <= {-1.0, 1.0}:
+            raise ValueError(f"directions must be some of 1 and -1, got {list(directions)}")
+        self.directions = directions
+        self.task_choices = {"direction": directions}
+        self.task_space = Box(-1.0, 1.0, (1,), np.float32)
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        which = torch.randint(len(self.directions), (n, 1), generator=generator)
+        return torch.tensor(self.directions, dtype=torch.float32)[which]
+
+    def task_reward(self) -> NDArray[np.float64]:
+        return direction_reward(self.velocity()[..., 0], self.tasks[..., 0])
+
+
+class Velocity(MujocoEnv):
+    """Run forward at a given velocity, uniform in [0, max_velocity]. Reward: bonus - |velocity - goal|.
+
+    Args:
+        max_velocity: Highest goal in m/s.
+        **kwargs: Those of `MujocoEnv`.
+    """
+
+    task_parameters = ("goal_velocity",)
+    velocity_bonus: ClassVar[float]
+
+    def __init__(self, max_velocity: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 < max_velocity < np.inf:
+            raise ValueError(f"max_velocity must be positive and finite, got {max_velocity}")
+        self.max_velocity = max_velocity
+        self.task_space = Box(0.0, max_velocity, (1,), np.float32)
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(n, 1, generator=generator) * self.max_velocity
+
+    def task_reward(self) -> NDArray[np.float64]:
+        return velocity_reward(self.velocity()[..., 0], self.tasks[..., 0], self.velocity_bonus)
