@@ -1,4 +1,4 @@
-"""Every test runs on one thread, from the same seed, without a word from Lightning."""
+"""Every test runs on one thread, from the same seed, without a word from Lightning and without W&B."""
 
 import logging
 import warnings
@@ -13,7 +13,8 @@ from meta_rl.types import Samples
 
 
 @pytest.fixture(autouse=True)
-def _deterministic() -> Iterator[None]:
+def _deterministic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for name in ("lightning.pytorch", "lightning.fabric"):

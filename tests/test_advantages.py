@@ -84,6 +84,24 @@ def test_advantages_are_normalised_per_task_and_0_on_padding() -> None:
     assert (explained <= 1).all()
 
 
+@pytest.mark.parametrize("bootstrap", [False, True])
+def test_pooled_is_one_task_with_all_episodes(bootstrap: bool) -> None:
+    episodes = trajectories()
+    samples, explained = AdvantageEstimator(0.9, 0.7, bootstrap, pooled=True)(episodes)
+    merged = Trajectories(*(torch.cat([x[0], x[1]])[None] for x in episodes))
+    expected, of_all = AdvantageEstimator(0.9, 0.7, bootstrap)(merged)
+    for actual, one in zip(samples, expected, strict=True):
+        assert actual.shape[:2] == (N, K * T)
+        assert torch.equal(torch.cat([actual[0], actual[1]]), one[0])
+    assert explained.tolist() == [of_all.item()] * N
+    kept = samples.advantages[samples.mask > 0]
+    assert float(kept.mean()) == pytest.approx(0, abs=1e-7)
+    assert float(kept.std(correction=0)) == pytest.approx(1, abs=1e-6)
+    by_task, _ = AdvantageEstimator(0.9, 0.7, bootstrap)(episodes)
+    assert not torch.allclose(by_task.advantages, samples.advantages, atol=0.01)
+    assert torch.equal(by_task.observations, samples.observations)
+
+
 def test_bootstrapping_finds_the_value_of_a_task_that_goes_on() -> None:
     """A reward of 1 for ever is worth 1 / (1 - gamma) in every state, so no action has an advantage."""
     mask = torch.ones(N, K, T).double()

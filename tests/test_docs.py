@@ -21,9 +21,9 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.+?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
-def save(folder: Path, page: str) -> None:
-    """Write the page's first Python and YAML blocks to the files that their first lines name."""
-    for text in (blocks(page, "python")[0], blocks(page, "yaml")[0]):
+def save(folder: Path, page: str, example: int = 0, code: int = 0) -> None:
+    """Write a Python and a YAML block of the page to the files that their first lines name."""
+    for text in (blocks(page, "python")[code], blocks(page, "yaml")[example]):
         (folder / text.splitlines()[0].removeprefix("# ")).write_text(text)
 
 
@@ -67,6 +67,34 @@ def test_the_example_trains_and_is_evaluated_by_the_printed_commands(folder: Pat
         exec(blocks(page, "python")[1], {})
 
 
+def test_robots_train_and_are_evaluated_by_the_printed_commands(folder: Path) -> None:
+    page = "add_a_task_family.md"
+    save(folder, page, example=1, code=2)
+    train, evaluate, other = blocks(page, "bash")[3].splitlines()
+    for command in (train, other):
+        assert cli.main([*arguments(command), *SMALL, "--data.env.horizon=5"]) == 0
+    assert evaluate_cli.main([*arguments(evaluate), *FEW]) == 0
+    sides = pd.read_csv(folder / "runs/ant_sideways/evaluation/adaptation.csv")["side"]
+    assert set(sides) <= {-1.0, 1.0}
+    assert pd.read_csv(folder / "runs/hopper/metrics.csv")["return_pre"].notna().all()
+
+
+@pytest.mark.parametrize("example", [0, 1])
+def test_environments_of_gymnasium_are_trained_and_evaluated_by_the_printed_commands(
+    folder: Path, example: int
+) -> None:
+    page = "gymnasium_environments.md"
+    save(folder, page, example)
+    train, evaluate = blocks(page, "bash")[example].splitlines()
+    assert cli.main([*arguments(train), *SMALL, "--data.env.horizon=3"]) == 0
+    assert evaluate_cli.main([*arguments(evaluate), *FEW]) == 0
+    assert len(list(folder.glob("runs/*/evaluation/adaptation.png"))) == 1
+    parallel = ["--data.env.vectorization=async", "--data.env.num_workers=2", "--data.env.horizon=3"]
+    assert cli.main([*arguments(train), *SMALL, *parallel, "--name=parallel"]) == 0
+    returns = [pd.read_csv(file)["return_post"].tolist() for file in folder.glob("runs/*/metrics.csv")]
+    assert returns[0] == returns[1]
+
+
 def test_the_smaller_change_logs_its_columns(folder: Path) -> None:
     (folder / "my_stepwise.py").write_text(blocks("add_an_algorithm.md", "python")[1])
     (folder / "stepwise.yaml").write_text(
@@ -78,7 +106,7 @@ def test_the_smaller_change_logs_its_columns(folder: Path) -> None:
     assert {"return_step_0", "return_step_1", "return_step_2"} <= columns
 
 
-@pytest.mark.parametrize("algorithm", ["MAML", "Reptile"])
+@pytest.mark.parametrize("algorithm", ["MAML", "Reptile", "Pretrained"])
 def test_every_column_of_metrics_is_explained(folder: Path, algorithm: str) -> None:
     explained = set(
         re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.+?)\|", (DOCS / "runs.md").read_text(), re.M)))
@@ -87,3 +115,11 @@ def test_every_column_of_metrics_is_explained(folder: Path, algorithm: str) -> N
     assert cli.main([f"--config={config}", *SMALL, "--data.env.horizon=3"]) == 0
     (metrics,) = folder.glob("runs/*/metrics.csv")
     assert set(pd.read_csv(metrics)) - explained == set()
+
+
+def test_every_column_of_a_comparison_is_explained(folder: Path) -> None:
+    section = (DOCS / "runs.md").read_text().partition("### Comparing methods")[2]
+    explained = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.+?)\|", section, re.M)))
+    config = Path(__file__).parents[1] / "conf/random_point_mass.yaml"
+    assert evaluate_cli.main(["--compare", str(config), *FEW, "--output=out"]) == 0
+    assert list(pd.read_csv("out/comparison.csv")) == explained

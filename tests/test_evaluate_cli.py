@@ -1,11 +1,16 @@
 """evaluate.py in process: what it writes, and one line for every kind of bad input."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+import wandb
 
+from helpers import BlankDrawing
+from meta_rl import opengl
 from meta_rl.envs import PointMass
 from meta_rl.errors import UserError
 from meta_rl.evaluate_cli import main
@@ -93,6 +98,62 @@ def test_an_untrained_policy_goes_to_evaluation(
     assert len(evaluated(tmp_path / "evaluation/tiny")) == 9
 
 
+@pytest.fixture
+def oracle(tmp_path: Path) -> Path:
+    file = tmp_path / "oracle.yaml"
+    file.write_text(EXPERIMENT.replace("FOMAML", "Oracle").replace("tiny", "oracle"))
+    return file
+
+
+def test_an_oracle_is_evaluated_without_adaptation(
+    oracle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    few = ["--num_tasks", "3", "--episodes", "4"]
+    assert main(["--config", str(oracle), *few, "--output", str(tmp_path)]) == 0
+    frame = evaluated(tmp_path)
+    assert frame["gradient_step"].tolist() == [0, 0, 0]
+    assert "no adaptation" in capsys.readouterr().out
+    assert main(["--config", str(oracle), *few, "--gradient_steps", "0", "--output", str(tmp_path)]) == 0
+    pd.testing.assert_frame_equal(evaluated(tmp_path), frame)
+
+
+@pytest.mark.parametrize("flag", ["--gradient_steps", "--inner_lr"])
+def test_an_oracle_is_not_asked_to_adapt(oracle: Path, capsys: pytest.CaptureFixture, flag: str) -> None:
+    assert main(["--config", str(oracle), flag, "1"]) == 2
+    assert capsys.readouterr().err == f"error: {flag}: Oracle takes no gradient step; leave it out\n"
+
+
+def test_three_gradient_steps_by_default(config: Path, tmp_path: Path) -> None:
+    assert (
+        main(["--config", str(config), "--num_tasks", "1", "--episodes", "2", "--output", str(tmp_path)]) == 0
+    )
+    assert evaluated(tmp_path)["gradient_step"].tolist() == [0, 1, 2, 3]
+
+
+def test_the_random_baseline_is_not_called_untrained(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "random.yaml"
+    file.write_text(EXPERIMENT.replace("FOMAML", "Random").replace("tiny", "random"))
+    for source, label in ((file, "random:"), (config, "tiny, untrained:")):
+        assert main(["--config", str(source), *FEW, "--output", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.startswith(label)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = """
+import sys
+from meta_rl.evaluate_cli import main
+for argv in (["--help"], ["--checkpont", "x"]):
+    try:
+        main(argv)
+    except SystemExit:
+        pass
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
 def test_rates_of_the_command_line(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for name, rates in {"one": "0.5", "same": "[0.5, 0.5]", "list": "[0.5,0.25]"}.items():
         assert (
@@ -149,7 +210,7 @@ CONFIG, CHECKPOINT = ["--config", "CONFIG"], ["--checkpoint", "CHECKPOINT"]
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        ([], "one of the arguments --checkpoint --config is required"),
+        ([], "one of the arguments --checkpoint --config --compare is required"),
         ([*CONFIG, *CHECKPOINT], "not allowed with"),
         (["--checkpoint", "missing.ckpt"], "missing.ckpt"),
         (["--checkpoint", "CONFIG"], "tiny.yaml"),
@@ -208,5 +269,100 @@ def test_an_interrupted_evaluation_has_the_usual_exit_code(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("meta_rl.evaluation.adaptation_curve", interrupt)
+    monkeypatch.setattr("meta_rl.experiment.policies.adaptation_curve", interrupt)
     assert main(["--config", str(config), "--output", str(tmp_path)]) == 130
+
+
+@pytest.fixture
+def ant(config: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments that evaluate an ant that is drawn in grey, without OpenGL."""
+    config.write_text(EXPERIMENT.replace("PointMass", "AntDirection").replace("sample_start: false, ", ""))
+    monkeypatch.setattr(opengl, "choose", lambda: None)
+    monkeypatch.setattr("meta_rl.recording.Drawing", BlankDrawing)
+    return ["--config", str(config), *FEW]
+
+
+def test_videos_of_two_tasks(ant: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main([*ant, "--video", "--output", str(tmp_path)]) == 0
+    files = sorted((tmp_path / "video").iterdir())
+    directions = evaluated(tmp_path)["direction"][::3].tolist()
+    other = directions.index(-directions[0])
+    assert [file.name for file in files] == ["task-0.mp4", f"task-{other}.mp4"]
+    assert str(files[1]) in capsys.readouterr().out
+    assert main([*ant, "--video", "1", "--output", str(tmp_path)]) == 0
+    assert [file.name for file in (tmp_path / "video").iterdir()] == ["task-0.mp4"]
+
+
+def test_watching_changes_no_number(ant: list[str], tmp_path: Path) -> None:
+    for name, flag in {"plain": [], "video": ["--video"]}.items():
+        assert main([*ant, *flag, "--output", str(tmp_path / name)]) == 0
+    pd.testing.assert_frame_equal(*(evaluated(tmp_path / name) for name in ("plain", "video")))
+
+
+def test_the_adapted_policy_is_viewed_at_the_end(
+    ant: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewed = []
+    monkeypatch.setattr(opengl, "can_open_windows", lambda: True)
+    monkeypatch.setattr("meta_rl.evaluate_policy.watch", lambda policy, task, how: viewed.append((task, how)))
+    assert main([*ant, "--view", "--output", str(tmp_path)]) == 0
+    ((task, how),) = viewed
+    assert task.tolist() == evaluated(tmp_path)["direction"][:1].tolist()
+    assert how == (2, 4, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        ([*CONFIG, "--video"], "PointMass has no robot to show"),
+        ([*CONFIG, "--view"], "--view: MuJoCo's viewer finds no display; use --video instead"),
+        ([*CONFIG, "--video", "0"], "--video: expected a whole number of at least 1, got '0'"),
+        (["--compare", "CONFIG", "--video"], "--video: --compare shows nothing"),
+        (["--compare", "CONFIG", "--view"], "--view: --compare shows nothing"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_before_the_evaluation(
+    argv: list[str],
+    complaint: str,
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(opengl, "choose", lambda: None)
+    monkeypatch.setattr(opengl, "can_open_windows", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    assert main([str(config) if word == "CONFIG" else word for word in argv]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_wandb_gets_figure_and_videos(
+    ant: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_RUN_ID", "trained")  # of a sweep's agent, for the training
+    try:
+        assert main([*ant, "--video", "1", "--output", str(tmp_path)]) == 0
+    finally:
+        wandb.teardown()  # its service writes the record, and would keep this directory for later tests
+    assert capsys.readouterr().out.endswith("W&B offline\n")
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    (video,) = run.glob("files/media/videos/**/*.mp4")
+    (figure,) = run.glob("files/media/images/*.png")
+    assert video.read_bytes() == (tmp_path / "video/task-0.mp4").read_bytes()
+    assert figure.read_bytes() == (tmp_path / "adaptation.png").read_bytes()
+    (record,) = (file.read_bytes() for file in run.glob("*.wandb"))
+    assert b"tiny-evaluation" in record
+    assert not run.name.endswith("trained")
+
+
+def test_an_impossible_wandb_mode_is_told_first(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "onlin")
+    assert main(["--config", str(config), *FEW, "--output", str(tmp_path / "new")]) == 2
+    assert capsys.readouterr().err == "error: WANDB_MODE=onlin: expected online, offline or disabled\n"
+    assert not (tmp_path / "new").exists()

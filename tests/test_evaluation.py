@@ -1,6 +1,7 @@
 """Adaptation curves against hand-worked numbers, and their independence of what is evaluated beside them."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +11,10 @@ from meta_rl import evaluation
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward, PointMass
 from meta_rl.errors import NonFiniteError
-from meta_rl.evaluation import adaptation_curve, adaptation_frame, unseen_tasks
+from meta_rl.evaluation import adapt_steps, adaptation_curve, adaptation_frame, tasks_to_test, unseen_tasks
 from meta_rl.inner import InnerLoop, repeat
 from meta_rl.policy import GaussianMLP
 from meta_rl.randomness import Phase, generator
-from meta_rl.reference import published_for
 from meta_rl.rollout import Sampler
 
 
@@ -94,6 +94,32 @@ def test_more_gradient_steps_only_lengthen_the_curve() -> None:
     assert curve(env, tasks, [0.1], steps=3)[:, :2].equal(curve(env, tasks, [0.1], steps=1))
 
 
+def test_steps_yield_the_parameters_that_collected_the_episodes() -> None:
+    env, tasks, policy = ActionReward(), torch.tensor([[0.5], [-0.5]]), linear_policy()
+    inner, sampler = InnerLoop(policy, [0.5, 0.25]), Sampler(env, 10, AdvantageEstimator())
+    stream = generator(0, 0, Phase.EVALUATION_EPISODES)
+    params, batches = zip(*adapt_steps(policy, inner, sampler, tasks, 2, stream), strict=True)
+    theta = repeat({name: p.detach() for name, p in policy.named_parameters()}, 2)
+    for step in range(3):
+        expected = inner.adapt(theta, [b.samples for b in batches[:step]])
+        for name, value in expected.items():
+            assert params[step][name].shape == value.shape
+            torch.testing.assert_close(params[step][name], value)
+            assert not params[step][name].requires_grad
+    stream = generator(0, 0, Phase.EVALUATION_EPISODES)
+    for step in range(3):
+        again = sampler.collect(policy, params[step], tasks, stream)
+        assert again.returns.equal(batches[step].returns)
+    expected = adaptation_curve(policy, inner, env, tasks, 2, 10, AdvantageEstimator(), 0)
+    assert torch.stack([b.returns for b in batches], 1).equal(expected)
+
+
+def test_a_file_replaces_the_unseen_tasks(tmp_path: Path) -> None:
+    (tmp_path / "tasks.csv").write_text("target\n0.5\n")
+    assert tasks_to_test(Bandit(), tmp_path / "tasks.csv", 40, seed=0).tolist() == [[0.5]]
+    assert tasks_to_test(Bandit(), None, 40, seed=3).equal(unseen_tasks(Bandit(), 40, seed=3))
+
+
 def test_chunks_are_evaluated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     env, tasks = ActionReward(horizon=5), torch.linspace(-1, 1, 5)[:, None]
     monkeypatch.setattr(evaluation, "STATES_PER_CHUNK", 2 * 10 * 5)
@@ -129,13 +155,3 @@ def test_frame_has_a_row_for_each_task_and_step() -> None:
         [1, -0.25, 0, 0, 0, 2],
         [1, -0.25, 1, 3, 1, 2],
     ]
-
-
-def test_published_figures_are_for_the_point_mass_from_the_origin() -> None:
-    origin = PointMass(sample_start=False)
-    published = published_for(origin, unseen_tasks(origin, 5, seed=0))
-    assert published is not None
-    maml = published.query("method == 'maml'").set_index("gradient_steps")["mean_return"]
-    assert maml[1] == -11.68
-    assert published_for(PointMass(), unseen_tasks(PointMass(), 5, seed=0)) is None
-    assert published_for(ActionReward(), torch.zeros(5, 1)) is None

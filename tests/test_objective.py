@@ -23,8 +23,9 @@ from helpers import (
     valid,
 )
 from meta_rl.inner import InnerLoop
-from meta_rl.objective import MetaObjective, thin
+from meta_rl.objective import MetaObjective
 from meta_rl.policy import GaussianMLP
+from meta_rl.states import thin
 from meta_rl.types import Params, Samples
 
 TASKS = range(len(LENGTHS))

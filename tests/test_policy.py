@@ -1,11 +1,14 @@
 """The Gaussian policy against numbers worked by hand, torch.distributions and derivatives."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
+from torch.func import functional_call
 
+from meta_rl.inner import distribution
 from meta_rl.policy import Gaussian, GaussianMLP
 
 
@@ -92,3 +95,25 @@ def test_initial_policy() -> None:
 def test_impossible_values(arguments: dict, key: str) -> None:
     with pytest.raises(ValueError, match=key):
         GaussianMLP(1, 1, **arguments)
+
+
+@pytest.mark.parametrize("nonlinearity", ["relu", "tanh", "elu"])
+@pytest.mark.parametrize("hidden", [(), (5,), (6, 4)])
+def test_forward_tasks_is_forward_with_the_parameters_of_every_task(
+    nonlinearity: Any, hidden: tuple[int, ...]
+) -> None:
+    policy = GaussianMLP(3, 2, hidden, nonlinearity, min_std=0.5).double()
+    params = {name: torch.randn(4, *p.shape).double() for name, p in policy.named_parameters()}
+    params["log_std"] = torch.tensor([[-1.0, 1.0], [0.0, -0.7], [-9.0, -9.0], [2.0, 0.25]]).double()
+    observations = torch.randn(4, 7, 3).double()
+    actual = policy.forward_tasks(params, observations)
+    for i in range(4):
+        own = {name: value[i] for name, value in params.items()}
+        expected = functional_call(policy, own, (observations[i],))
+        torch.testing.assert_close(actual.mean[i], expected.mean, rtol=1e-12, atol=1e-12)
+        assert torch.equal(actual.log_std[i, 0], expected.log_std)
+    bound = math.log(0.5)
+    assert actual.log_std[:, 0].tolist() == [[bound, 1], [0, bound], [bound, bound], [2, 0.25]]
+    whole = distribution(policy, params, observations)
+    assert torch.equal(whole.mean, actual.mean)
+    assert torch.equal(whole.log_std, actual.log_std.expand_as(actual.mean))

@@ -1,5 +1,7 @@
 """Rollouts on an environment whose every number can be foretold."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,10 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from meta_rl.advantages import AdvantageEstimator
-from meta_rl.envs import BatchedEnv, PointMass
+from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.rollout import Sampler
 from meta_rl.types import Batch, Params, Trajectories
 
@@ -127,7 +129,8 @@ def test_collect_reports_the_episodes() -> None:
     kept = e.actions[e.mask > 0]
     assert float(batch.saturation) == pytest.approx(float((kept.abs() > 1).float().mean()))
     assert float(batch.entropy) == pytest.approx(1.4189385)  # 1/2 log(2 pi e) of a standard normal
-    assert torch.equal(batch.samples.actions, e.actions.flatten(1, 2))
+    for actions, mask, task in zip(batch.samples.actions, batch.samples.mask, range(N), strict=True):
+        assert torch.equal(actions[mask > 0], e.actions[task][e.mask[task] > 0])  # without the padding
     assert batch.seconds > 0
 
 
@@ -196,3 +199,98 @@ class Misshapen(Counter):
 def test_tensors_of_a_wrong_shape_are_named(wrong: int, what: str) -> None:
     with pytest.raises(UserError, match=rf"Misshapen.*{what}"):
         rollout(Misshapen(wrong))
+
+
+class Threaded(Counter):
+    """Runs on threads of its own, it says; notes how many are left to torch, and may fail."""
+
+    threaded = True
+
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        self.left = [torch.get_num_threads()]
+        return super().reset(tasks, episodes, generator)
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.left.append(torch.get_num_threads())
+        if self.poison and len(self.left) > self.poisoned_step:
+            raise UserError("failed")
+        return super().step(actions)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_torch_has_one_thread_beside_those_of_the_environment() -> None:
+    env = Threaded()
+    rollout(env)
+    assert set(env.left) == {1}
+    assert torch.get_num_threads() == 3
+    with pytest.raises(UserError, match="failed"):
+        rollout(Threaded(poison=1.0, poisoned_step=2))
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_torch_keeps_its_threads_where_the_environment_has_none() -> None:
+    env = Threaded()
+    env.threaded = False
+    rollout(env)
+    assert set(env.left) == {3}
+
+
+class Opposite(GaussianMLP):
+    """A policy of a user, with a forward of its own."""
+
+    def forward(self, observations: Tensor) -> Gaussian:
+        mean, log_std = super().forward(observations)
+        return Gaussian(-mean, log_std - 20)
+
+
+def test_a_policy_with_its_own_forward_acts_by_it() -> None:
+    policy = Opposite(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    params = policy_and_params(N)[1]
+    tasks = Counter().sample_tasks(N, torch.Generator())
+    e = sampler(Counter()).rollout(policy, params, tasks, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(e.actions, -policy.mean(e.observations))
+
+
+# Simulations that fail
+
+
+def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Batch:
+    """10 steps of 2 ants on 2 tasks; the simulation `disturbed` falls apart in its third step."""
+    env = AntDirection(horizon=10, num_threads=1)
+    step, count = env.step, [0]
+
+    def disturbing(actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        count[0] += 1
+        if count[0] == 3 and disturbed is not None:
+            env.physics.qvel[disturbed] = 1e9
+        return step(actions)
+
+    env.step = disturbing  # type: ignore[method-assign]
+    policy = GaussianMLP(27, 8, (4,), generator=torch.Generator().manual_seed(0))
+    theta = {name: changes.get(name, p.detach()) for name, p in policy.named_parameters()}
+    tasks = torch.tensor([[1.0], [-1.0]])
+    return sampler(env, 2).collect(policy, repeat(theta, 2), tasks, torch.Generator().manual_seed(0))
+
+
+def test_a_diverged_simulation_is_counted_and_ends_its_own_episode() -> None:
+    quiet, batch = ant_batch(), ant_batch(disturbed=2)
+    assert (quiet.diverged, batch.diverged) == (0, 1)
+    assert quiet.lengths.tolist() == [[10, 10], [10, 10]]
+    assert batch.lengths.tolist() == [[10, 10], [3, 10]]
+    kept = [0, 1, 3]
+    assert torch.equal(batch.returns.flatten()[kept], quiet.returns.flatten()[kept])
+    assert all(x.isfinite().all() for x in batch.samples)
+    assert batch.samples.observations.abs().max() < 100  # nothing of what the failed simulation shows
+
+
+def test_an_action_that_is_no_number_stops_as_ever() -> None:
+    with pytest.raises(NonFiniteError, match="action"):
+        ant_batch(log_std=torch.full((8,), float("nan")))

@@ -57,8 +57,19 @@ class RolloutDataModule(L.LightningDataModule):
             raise ValueError(f"seed must not be negative, got {seed}")
         self.env = env
         self.meta_batch_size = meta_batch_size
+        self.fast_batch_size = fast_batch_size
         self.seed = seed
-        self.sampler = Sampler(env, fast_batch_size, AdvantageEstimator(gamma, gae_lambda, bootstrap_horizon))
+        self.estimator = AdvantageEstimator(gamma, gae_lambda, bootstrap_horizon)
+        self.sample_from(env)
+
+    def sample_from(self, env: BatchedEnv, pooled: bool = False) -> None:
+        """Collect from `env`, which may show more of the tasks than `self.env`.
+
+        Args:
+            env: Of the same tasks.
+            pooled: Whether baseline and normalisation are those of all tasks together.
+        """
+        self.sampler = Sampler(env, self.fast_batch_size, self.estimator._replace(pooled=pooled))
 
     def collect(self, policy: nn.Module, params: Params, tasks: Tensor, iteration: int, phase: int) -> Batch:
         """Episodes of per-task parameters [N, ...] on `tasks`, from the stream of (iteration, phase).

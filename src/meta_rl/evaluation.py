@@ -1,5 +1,8 @@
 """Adaptation curves: the return on unseen tasks after 0, 1, 2, ... gradient steps."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
@@ -10,6 +13,8 @@ from meta_rl.envs import BatchedEnv
 from meta_rl.inner import InnerLoop, repeat
 from meta_rl.randomness import Phase, generator
 from meta_rl.rollout import Sampler
+from meta_rl.tasks import read_tasks
+from meta_rl.types import Batch, Params
 
 STATES_PER_CHUNK = 2**18  # of the tasks adapted at once; 40 tasks x 40 episodes x 100 steps fit
 
@@ -17,6 +22,11 @@ STATES_PER_CHUNK = 2**18  # of the tasks adapted at once; 40 tasks x 40 episodes
 def unseen_tasks(env: BatchedEnv, n: int, seed: int) -> Tensor:
     """`n` tasks [n, P] that no training draws; the same ones for every policy."""
     return env.sample_tasks(n, generator(seed, 0, Phase.EVALUATION_TASKS))
+
+
+def tasks_to_test(env: BatchedEnv, file: Path | None, n: int, seed: int) -> Tensor:
+    """The tasks in a CSV file, or `n` unseen ones if there is no file."""
+    return read_tasks(file, env) if file else unseen_tasks(env, n, seed)
 
 
 def adaptation_curve(
@@ -52,31 +62,34 @@ def adaptation_curve(
     size = max(1, STATES_PER_CHUNK // (episodes * env.horizon))
     streams = (generator(seed, chunk, Phase.EVALUATION_EPISODES) for chunk in range(len(tasks)))
     curves = [
-        _adapt(policy, inner, sampler, chunk, gradient_steps, stream)
-        for chunk, stream in zip(tasks.split(size), streams, strict=False)
+        torch.stack(
+            [b.returns for _, b in adapt_steps(policy, inner, sampler, part, gradient_steps, stream)], 1
+        )
+        for part, stream in zip(tasks.split(size), streams, strict=False)
     ]
     return torch.cat(curves)
 
 
 @torch.no_grad()
-def _adapt(
+def adapt_steps(
     policy: nn.Module,
     inner: InnerLoop,
     sampler: Sampler,
     tasks: Tensor,
     gradient_steps: int,
     stream: torch.Generator,
-) -> Tensor:
-    """`adaptation_curve` of tasks that are adapted at once."""
-    params = repeat(dict(policy.named_parameters()), len(tasks))
+) -> Iterator[tuple[Params, Batch]]:
+    """Adapt to tasks [N, P] at once: the parameters [N, ...] after 0, 1, 2, ... steps, with episodes of them.
+
+    Each step is taken on the episodes that came with the parameters before it.
+    """
+    params = repeat({name: p.detach() for name, p in policy.named_parameters()}, len(tasks))
     state = inner.init(params)
-    returns = []
-    for _ in range(gradient_steps):
+    for step in range(gradient_steps + 1):
         batch = sampler.collect(policy, params, tasks, stream)
-        returns.append(batch.returns)
-        params, state = inner.step(params, state, batch.samples)
-    returns.append(sampler.collect(policy, params, tasks, stream).returns)
-    return torch.stack(returns, 1)
+        yield params, batch
+        if step < gradient_steps:
+            params, state = inner.step(params, state, batch.samples)
 
 
 def adaptation_frame(env: BatchedEnv, tasks: Tensor, returns: Tensor) -> pd.DataFrame:

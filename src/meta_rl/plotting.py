@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,11 +12,12 @@ from meta_rl.statistics import summarise, summarise_adaptation, t_quantile
 
 # Okabe and Ito's palette without the yellow: told apart with any colour vision, and in print by the markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "os^Dvp"
+MARKERS = "os^Dvph"  # one more than the colours: a seventh curve has the first's colour, not its marker
 GREY = "#595959"
+LEGEND_WIDTH = 28  # characters, of a legend beside the panels
 STYLE = {"linewidth": 1.6, "markersize": 5}
-PUBLISHED_MARKERS = "xP*1"
-NAMES = {"maml": "MAML"}  # methods of the reference whose names are not words
+PUBLISHED_MARKERS = {"maml": "x", "maml_batch20": "+", "pretrained": "1", "random": "*"}
+NAMES = {"maml": "MAML", "maml_batch20": "MAML with 20 episodes"}  # of the reference that are not words
 
 Curves = Mapping[str, pd.DataFrame]  # by label: the columns of adaptation.csv, and `seed` for several runs
 
@@ -48,26 +50,73 @@ def plot_adaptation_panels(
     _save(figure, axes, path)
 
 
+def plot_comparison(
+    table: pd.DataFrame, returns: pd.DataFrame | None, scores: pd.DataFrame | None, path: str | Path
+) -> None:
+    """Return against gradient steps, and beside it the normalised score where the table has it.
+
+    Args:
+        table: That of comparison.csv. A method that takes no step, while others do, becomes a level.
+        returns: Published ones to overlay, as in `plot_adaptation`.
+        scores: The same as normalised scores.
+        path: Of the figure; its suffix gives the format.
+    """
+    panels = [("mean episode return", "mean", "high", returns)]
+    if not table["normalised"].isna().to_numpy().all():
+        title = "normalised score (random 0, oracle 1)"
+        panels.append((title, "normalised", "normalised_high", scores))
+    figure, axes = _panels([""] * len(panels), "", sharey=False)
+    last_step = table["gradient_step"].to_numpy().max()
+    for axis, (title, middle, upper, published) in zip(axes, panels, strict=True):
+        for i, (label, rows) in enumerate(table.groupby("method", sort=False)):
+            mean, high = (rows.set_index("gradient_step")[column] for column in (middle, upper))
+            curve = pd.DataFrame({"mean": mean, "half_width": high - mean})
+            curve = curve.reindex(range(last_step + 1), method="ffill")
+            marker = MARKERS[i % len(MARKERS)] if len(rows) == len(curve) else ""
+            _curve(axis, curve, str(label), COLOURS[i % len(COLOURS)], marker=marker)
+        if published is not None:
+            _overlay(axis, published.query("gradient_steps <= @last_step"))
+        axis.set_ylabel(title)
+        axis.set_xlabel("gradient steps")
+        axis.set_xticks(range(last_step + 1))
+    handles, labels = axes[-1].get_legend_handles_labels()
+    labels = [fill(label, LEGEND_WIDTH) for label in labels]
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize="small")
+    figure.savefig(path, dpi=150)
+
+
 def plot_learning(metrics: Mapping[str, Sequence[pd.DataFrame]], path: str | Path) -> None:
     """Return before and after adaptation against meta-iterations, mean with 95 % interval over seeds.
 
     Args:
-        metrics: By label, one table a seed with the columns step, return_pre, return_post.
+        metrics: By label, one table a seed with the columns step, return_pre, return_post. Where the two are
+            the same, as for a method that does not adapt while training, there is one curve.
         path: Of the figure; its suffix gives the format.
     """
-    figure, axes = _panels([""], "mean episode return")
-    for i, (label, frames) in enumerate(metrics.items()):
-        frame, colour = pd.concat(frames), COLOURS[i % len(COLOURS)]
-        after, before = (summarise(frame, "step", name) for name in ("return_post", "return_pre"))
-        _curve(axes[0], after, f"{label}, after adaptation", colour)
-        _curve(axes[0], before, f"{label}, before", colour, linestyle="--")
-    axes[0].set_xlabel("meta-iterations")
-    _save(figure, axes, path)
+    plot_learning_panels({"": metrics}, path)
 
 
-def _panels(titles: Sequence[str], ylabel: str) -> tuple[Figure, Sequence[Axes]]:
+def plot_learning_panels(
+    panels: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]], path: str | Path, sharey: bool = True
+) -> None:
+    """`plot_learning` for several sets of runs, side by side under their titles."""
+    figure, axes = _panels(list(panels), "mean episode return", sharey)
+    for axis, metrics in zip(axes, panels.values(), strict=True):
+        for i, (label, frames) in enumerate(metrics.items()):
+            frame, colour = pd.concat(frames), COLOURS[i % len(COLOURS)]
+            after, before = (summarise(frame, "step", name) for name in ("return_post", "return_pre"))
+            adapts = not frame["return_post"].equals(frame["return_pre"])
+            _curve(axis, after, f"{label}, after adaptation" if adapts else label, colour)
+            if adapts:
+                _curve(axis, before, f"{label}, before", colour, linestyle="--")
+        axis.set_xlabel("meta-iterations" if len(panels) == 1 else "iterations")
+        axis.legend(frameon=False, loc="best", fontsize="small")
+    figure.savefig(path, dpi=150)
+
+
+def _panels(titles: Sequence[str], ylabel: str, sharey: bool = True) -> tuple[Figure, Sequence[Axes]]:
     figure = Figure(figsize=(1.5 + 4.5 * len(titles), 4), layout="constrained")
-    axes = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(titles), sharey=sharey, squeeze=False)[0]
     axes[0].set_ylabel(ylabel)
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title)
@@ -88,14 +137,15 @@ def _curve(
 
 def _overlay(axis: Axes, published: pd.DataFrame) -> None:
     """Published curves with their 95 % intervals; what takes no gradient step becomes a level."""
-    for (method, table), marker in zip(published.groupby("method"), PUBLISHED_MARKERS, strict=False):
+    for method, table in published.groupby("method"):
         label = f"{NAMES.get(str(method), method)}, published"
         if len(table) == 1 and method == "oracle":
             axis.axhline(table["mean_return"].item(), color=GREY, linestyle=":", label=label)
             continue
         error = table["standard_error"] * t_quantile(table["tasks"].to_numpy() - 1)
         x, y = table["gradient_steps"], table["mean_return"]
-        axis.errorbar(x, y, error, color=GREY, linestyle="--", marker=marker, capsize=2, label=label, **STYLE)
+        style = {"color": GREY, "linestyle": "--", "marker": PUBLISHED_MARKERS.get(str(method), "P"), **STYLE}
+        axis.errorbar(x, y, error, capsize=2, label=label, **style)
 
 
 def _save(figure: Figure, axes: Sequence[Axes], path: str | Path) -> None:

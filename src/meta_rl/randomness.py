@@ -21,6 +21,7 @@ class Phase(IntEnum):
     QUERY = 2
     EVALUATION_TASKS = 3
     EVALUATION_EPISODES = 4
+    EVALUATION_SHOWN = 5  # in videos and windows
     SUPPORT = 16
 
 

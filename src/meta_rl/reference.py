@@ -6,6 +6,18 @@ import pandas as pd
 from torch import Tensor
 
 from meta_rl.envs import BatchedEnv, PointMass
+from meta_rl.envs.ant import AntDirection, AntVelocity
+from meta_rl.envs.half_cheetah import HalfCheetahDirection, HalfCheetahVelocity
+from meta_rl.envs.mujoco_env import MujocoEnv
+from meta_rl.envs.observe_task import ObserveTask
+
+LOCOMOTION = {
+    AntDirection: "ant_dir",
+    AntVelocity: "ant_vel",
+    HalfCheetahDirection: "cheetah_dir",
+    HalfCheetahVelocity: "cheetah_vel",
+}
+MAX_VELOCITY = {"ant_vel": 3.0, "cheetah_vel": 2.0}  # of the published goals, uniform from 0
 
 
 def published_returns(task: str) -> pd.DataFrame:
@@ -19,7 +31,36 @@ def published_returns(task: str) -> pd.DataFrame:
 
 
 def published_for(env: BatchedEnv, tasks: Tensor) -> pd.DataFrame | None:
-    """What is published for these tasks [N, P] of an environment; None where nothing is comparable."""
-    if isinstance(env, PointMass) and env.horizon == 100 and not tasks[:, 2:].any():  # from the origin
-        return published_returns("point_mass")
+    """Returns published for these tasks [N, P] of an environment; None where nothing is comparable."""
+    task = _published_task(env, tasks)
+    fastest = MAX_VELOCITY.get(task or "")
+    if task is None or (fastest is not None and getattr(env, "max_velocity", None) != fastest):
+        return None
+    return published_returns(task)
+
+
+def published_scores_for(env: BatchedEnv, tasks: Tensor) -> pd.DataFrame | None:
+    """The same as normalised scores; they are comparable for any range of goal velocities."""
+    task = _published_task(env, tasks)
+    return None if task is None else as_scores(published_returns(task))
+
+
+def as_scores(published: pd.DataFrame) -> pd.DataFrame:
+    """(return - random's) / (oracle's - random's), where random has not adapted, on a table of returns."""
+    unadapted = published.query("gradient_steps == 0").set_index("method")["mean_return"]
+    gap = unadapted["oracle"] - unadapted["random"]
+    score = (published["mean_return"] - unadapted["random"]) / gap
+    return published.assign(mean_return=score, standard_error=published["standard_error"] / gap)
+
+
+def _published_task(env: BatchedEnv, tasks: Tensor) -> str | None:
+    """The published family that an environment with these tasks belongs to."""
+    env = env.env if isinstance(env, ObserveTask) else env
+    if isinstance(env, PointMass):
+        from_origin = env.horizon == 100 and not tasks[:, 2:].any()
+        return "point_mass" if from_origin else None
+    if isinstance(env, MujocoEnv):
+        physics = env.presets["paper"]
+        paper = env.preset == "paper" and env.dt == physics.timestep * physics.frame_skip
+        return LOCOMOTION.get(type(env)) if paper and env.horizon == 200 else None
     return None

@@ -1,5 +1,6 @@
 """A folder to train in, with runs so small that each takes a fraction of a second."""
 
+import copy
 import csv
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,13 @@ TINY = {
         "fast_batch_size": 2,
     },
     "trainer": {"max_steps": 3},
+}
+
+
+ANT = {
+    "env": {"class_path": "meta_rl.envs.AntDirection", "init_args": {"horizon": 5, "num_threads": 1}},
+    "meta_batch_size": 2,
+    "fast_batch_size": 2,
 }
 
 
@@ -57,6 +65,12 @@ class Lab:
     def content(self) -> dict[Path, bytes]:
         """Every file below the runs directory."""
         return {p: p.read_bytes() if p.is_file() else b"" for p in self.runs.rglob("*")}
+
+
+@pytest.fixture
+def ant() -> dict[str, Any]:
+    """The section `data` of a tiny experiment in MuJoCo."""
+    return copy.deepcopy(ANT)
 
 
 @pytest.fixture

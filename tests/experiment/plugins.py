@@ -9,7 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from meta_rl.algorithms import FOMAML, MetaLearner
-from meta_rl.envs import BatchedEnv
+from meta_rl.envs import AntDirection, BatchedEnv
 from meta_rl.errors import NonFiniteError
 from meta_rl.types import MetaBatch
 
@@ -37,6 +37,25 @@ class Line(BatchedEnv):
         self.position = self.position + 0.1 * actions.clamp(-1, 1)
         gap = (self.position - self.target).abs().squeeze(-1)
         return self.position, -gap, torch.zeros_like(gap, dtype=torch.bool)
+
+
+class Unstable(AntDirection):
+    """Three of the simulations fail in the second step, each in a way of its own."""
+
+    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+        self.t = 0
+        return super().reset(tasks, episodes, generator)
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.t += 1
+        physics = self.physics
+        integrator = physics.batch.expand("opt.integrator")
+        integrator[:] = self.model.opt.integrator
+        if self.t == 2:
+            physics.qvel[0] = 1e9  # MuJoCo warns of the accelerations
+            physics.qpos[1, 0], physics.qvel[1, 0] = 9.99e9, 9e9  # too far away after the step
+            integrator[2] = 99  # MuJoCo raises an error
+        return super().step(actions)
 
 
 class Unfinished(BatchedEnv):

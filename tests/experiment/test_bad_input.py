@@ -140,6 +140,13 @@ def test_a_file_that_is_no_configuration(
     assert error.count("\n") == 1
 
 
+def test_a_method_without_training(lab: Any, refused: Callable[..., str]) -> None:
+    line = refused(model={"class_path": "meta_rl.algorithms.Random"})
+    assert line.startswith("Random has nothing to train")
+    assert line.endswith(f"evaluate it with: python evaluate.py --config {lab.path / 'tiny.yaml'}")
+    assert not lab.runs.exists()
+
+
 def test_no_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "--config conf/maml_point_mass.yaml" in capsys.readouterr().err
@@ -151,3 +158,35 @@ def test_a_module_with_a_failing_import(
     (lab.path / "half_installed.py").write_text("import nosuchthing\n")
     monkeypatch.syspath_prepend(lab.path)
     assert "No module named 'nosuchthing'" in refused("--model.class_path=half_installed.Thing")
+
+
+SCHEMA = "<mujoco><worldbody>\n<bodi/>\n</worldbody></mujoco>"
+MUJOCO = {
+    "--data.env.preset=slow": "data.env.preset 'slow' is unknown; choose one of paper, gymnasium",
+    "--data.env.timestep=0": "data.env.timestep must lie in (0, 1) seconds, got 0.0",
+    "--data.env.timestep=nan": "data.env.timestep: expected float or null, got 'nan'",
+    "--data.env.frame_skip=0": "data.env.frame_skip must be at least 1 physics step, got 0",
+    "--data.env.frame_skip=1.5": "data.env.frame_skip: expected int or null, got '1.5'",
+    "--data.env.horizon=0": "data.env.horizon must be at least 1 step, got 0",
+    "--data.env.reset_noise_scale=-1": "data.env.reset_noise_scale must lie in [0, 1), got -1.0",
+    "--data.env.directions=[0.5]": "data.env.directions must be some of 1 and -1, got [0.5]",
+    "--data.env.direction=[1]": "unknown key data.env.direction; did you mean data.env.directions?",
+    "--data.env.num_threads=-1": "data.env.num_threads must be at least 1, or 0 for all cores, got -1",
+    "--data.env.num_threads=5": "data.env.num_threads: 5 threads for 4 simulations; give at most one",
+    "--data.env.xml_file=nope.xml": "data.env.xml_file nope.xml: no such file; give a path, or one of",
+    "--data.env.xml_file=.": "data.env.xml_file .: no such file",
+    "--data.env.xml_file=half_cheetah.xml": "half_cheetah.xml is no robot for AntDirection: its first joints",
+    "--data.env.xml_file=humanoid.xml": "humanoid.xml is no robot for AntDirection: it starts at a height of",
+    "--data.env.xml_file=schema.xml": "data.env.xml_file schema.xml: XML Error: Schema violation",
+    "--data.env.xml_file=syntax.xml": "data.env.xml_file syntax.xml: XML parse error",
+    "--data.env.xml_file=empty.xml": "data.env.xml_file empty.xml: ",
+}
+
+
+@pytest.mark.parametrize(("override", "expected"), MUJOCO.items())
+def test_bad_physics(lab: Any, ant: Any, refused: Callable[..., str], override: str, expected: str) -> None:
+    for name, text in {"schema.xml": SCHEMA, "syntax.xml": "<mujoco><worldbody>", "empty.xml": ""}.items():
+        (lab.path / name).write_text(text)
+    before = set(lab.path.iterdir())
+    assert expected in refused(override, data=ant)
+    assert {p.name for p in set(lab.path.iterdir()) - before} <= {"tiny.yaml", "runs"}

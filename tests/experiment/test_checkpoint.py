@@ -24,6 +24,7 @@ MODELS = {
     "FOMAML": model("FOMAML"),
     "FOMAML with Adam": model("FOMAML", outer_optimizer="adam", inner_optimizer="adam"),
     "Reptile": model("Reptile", num_inner_steps=2),
+    "Oracle": model("Oracle"),
 }
 
 
@@ -214,7 +215,7 @@ def test_a_checkpoint_without_some_weights_is_one_line(lab: Any, refused: Callab
     del content["state_dict"]["policy.log_std"]
     torch.save(content, lab.runs / "tiny/checkpoints/last.ckpt")
     line = refused("--trainer.max_steps=9", "--ckpt_path=last")
-    assert "last.ckpt does not fit model.init_args: Missing key" in line
+    assert "last.ckpt does not fit model.init_args and data.env: Missing key" in line
 
 
 def test_the_initial_standard_deviation_may_change(lab: Any) -> None:

@@ -79,6 +79,19 @@ def test_every_shipped_config_builds(file: Path) -> None:
     learner.build(datamodule.env, datamodule.seed)
 
 
+def test_every_method_has_a_config_for_every_task_family_of_the_paper() -> None:
+    methods = ("maml", "fomaml", "reptile", "pretrained", "oracle", "random")
+    families = ("point_mass", "ant_dir", "ant_vel")
+    assert {f"{m}_{f}" for m in methods for f in families} <= {file.stem for file in CONFIGS}
+
+
+@pytest.mark.parametrize(("method", "rate"), [("pretrained", 0.2), ("random", 1.0), ("maml", 0.1)])
+def test_baselines_have_their_published_rates(method: str, rate: float) -> None:
+    for family in ("ant_dir", "ant_vel"):
+        learner, _ = instantiate(read_config(CONFIGS[0].parent / f"{method}_{family}.yaml"))
+        assert learner._inner_arguments[0] == rate
+
+
 def test_user_classes_plug_in_from_yaml_alone(lab: Any) -> None:
     model = {"class_path": "plugins.Still", "init_args": {"count_by": 5}}
     data = {"env": {"class_path": "plugins.Line"}, "meta_batch_size": 2, "fast_batch_size": 2}

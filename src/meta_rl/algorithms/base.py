@@ -41,6 +41,10 @@ class PolicyConfig:
 class MetaLearner(L.LightningModule):
     """Base of the meta-algorithms. A subclass writes `configure_optimizers` and `training_step`.
 
+    Attributes:
+        adapts: Whether gradient steps are taken on a new task; if not it is evaluated without.
+        pooled: Whether training fits one baseline to the episodes of all tasks and normalises over them.
+
     Args:
         inner_lr: Learning rate of adaptation, or one rate a step.
         num_inner_steps: Gradient steps of adaptation while training; each sees fresh episodes.
@@ -53,6 +57,8 @@ class MetaLearner(L.LightningModule):
         ValueError: for values outside their range.
     """
 
+    adapts = True
+    pooled = False
     policy: GaussianMLP
     inner: InnerLoop
     env_steps: Tensor
@@ -77,6 +83,15 @@ class MetaLearner(L.LightningModule):
         GaussianMLP(1, 1, **vars(self._policy_config))
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
 
+    @classmethod
+    def trainable(cls) -> bool:
+        """Whether there is a `training_step`."""
+        return cls.training_step is not L.LightningModule.training_step
+
+    def environment(self, env: BatchedEnv) -> BatchedEnv:
+        """The environment as this learner's policy sees it, in training and in evaluation."""
+        return env
+
     def build(self, env: BatchedEnv, seed: int) -> None:
         """Make the policy for an environment's spaces, from the seed's initial weights.
 
@@ -84,12 +99,16 @@ class MetaLearner(L.LightningModule):
             UserError: if a space is no one-dimensional Box.
         """
         stream = generator(seed, 0, Phase.INIT)
-        observation_size, action_size = (_size(env, name) for name in ("observation_space", "action_space"))
+        env = self.environment(env)
+        observation_size, action_size = (
+            box_size(env, name) for name in ("observation_space", "action_space")
+        )
         config = vars(self._policy_config)
         self.policy = GaussianMLP(observation_size, action_size, **config, generator=stream)
         self.inner = InnerLoop(self.policy, *self._inner_arguments)
 
     def configure_model(self) -> None:
+        self.datamodule.sample_from(self.environment(self.datamodule.env), self.pooled)
         if not hasattr(self, "policy"):
             self.build(self.datamodule.env, self.datamodule.seed)
 
@@ -164,7 +183,12 @@ class MetaLearner(L.LightningModule):
                 raise NonFiniteError(f"{name} is {value}", dump)
 
 
-def _size(env: BatchedEnv, name: str) -> int:
+def box_size(env: BatchedEnv, name: str) -> int:
+    """Length of the vectors in one of an environment's spaces.
+
+    Raises:
+        UserError: if the space is no one-dimensional Box.
+    """
     space = getattr(env, name, None)
     if not isinstance(space, Box) or len(space.shape) != 1:
         raise UserError(f"{type(env).__name__}.{name} must be a one-dimensional gymnasium Box, got {space}")

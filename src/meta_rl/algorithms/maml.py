@@ -1,77 +1,40 @@
 """MAML and FOMAML (Finn, Abbeel and Levine 2017, algorithm 3) with TRPO as the meta-optimizer."""
 
-import logging
 import math
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from meta_rl.algorithms.base import MetaLearner, as_gradient
+from meta_rl.algorithms.trpo import TRPOLearner
 from meta_rl.metrics import Stopwatch
-from meta_rl.objective import MetaObjective
-from meta_rl.optim import Outcome, TrustRegion
 from meta_rl.randomness import Phase
 from meta_rl.types import Batch, MetaBatch, Params
 
-log = logging.getLogger(__name__)
 
-
-class MAML(MetaLearner):
+class MAML(TRPOLearner):
     """Second-order MAML: the meta-gradient is differentiated through the inner loop.
 
     Args:
-        max_kl: Trust region of the outer step, in nats per state.
-        cg_iters: Conjugate-gradient iterations.
-        cg_damping: Added to the Fisher matrix's diagonal.
-        fisher_fraction: Share of the states used for Fisher products, in (0, 1].
-        outer_optimizer: `trpo`, or `adam` on the same meta-gradient.
-        outer_lr: Learning rate of Adam.
         curvature_every_n_steps: How often to log what the second-order term contributes; 0 for never.
-        **kwargs: Those of `MetaLearner`.
+        **kwargs: Those of `TRPOLearner`.
     """
 
     first_order = False
 
-    def __init__(
-        self,
-        max_kl: float = 0.01,
-        cg_iters: int = 10,
-        cg_damping: float = 1e-5,
-        fisher_fraction: float = 1.0,
-        outer_optimizer: Literal["trpo", "adam"] = "trpo",
-        outer_lr: float = 1e-3,
-        curvature_every_n_steps: int = 10,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, curvature_every_n_steps: int = 10, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 < fisher_fraction <= 1:
-            raise ValueError(f"fisher_fraction must lie in (0, 1], got {fisher_fraction}")
-        if not 0 < outer_lr < math.inf:
-            raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
         if curvature_every_n_steps < 0:
             raise ValueError(f"curvature_every_n_steps must not be negative, got {curvature_every_n_steps}")
-        TrustRegion([torch.zeros(1)], max_kl, cg_iters, cg_damping)  # a mistake shows now
-        self.trust_region = {"max_kl": max_kl, "cg_iters": cg_iters, "cg_damping": cg_damping}
-        self.fisher_fraction = fisher_fraction
-        self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
         self.curvature_every_n_steps = curvature_every_n_steps
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        if self.outer_optimizer == "adam":
-            return torch.optim.Adam(self.policy.parameters(), lr=self.outer_lr)
-        return TrustRegion(self.policy.parameters(), **self.trust_region)
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
         watch = Stopwatch()
         adapted, support = self.adapt(batch, watch)
         query = self.collect(adapted, batch, Phase.QUERY)
         objective = self.objective(support, adapted, query, self.first_order)
-        with watch("gradient"):
-            loss, gradient = objective.gradient(self.theta(), self.outer_optimizer == "trpo")
-            norm = as_gradient(list(self.policy.parameters()), gradient)
-        numbers = {"loss_before": float(loss), "gradient_norm": norm}
+        loss, gradient, numbers = self.outer_gradient(objective, watch)
         self.require_finite(batch, numbers, [*support, query])
         every = self.curvature_every_n_steps
         if every and batch.iteration % every == 0:
@@ -80,39 +43,6 @@ class MAML(MetaLearner):
             numbers |= {name: value for name, value in diagnostics.items() if math.isfinite(value)}
         numbers |= self.outer_step(objective, loss, watch)
         self.log_iteration(batch, support, query, watch, numbers)
-
-    def objective(
-        self, support: list[Batch], adapted: Params, query: Batch, first_order: bool
-    ) -> MetaObjective:
-        """The outer objective on these episodes."""
-        samples = [b.samples for b in support]
-        return MetaObjective(
-            self.policy, self.inner, samples, adapted, query.samples, first_order, self.fisher_fraction
-        )
-
-    def outer_step(self, objective: MetaObjective, loss: Tensor, watch: Stopwatch) -> dict[str, float]:
-        """One step of the meta-optimizer from the gradient in `.grad`; what to log of it."""
-        optimizer = self.meta_optimizer()
-        if self.outer_optimizer == "adam":
-            optimizer.step()
-            after, kl = objective.evaluate(self.theta())
-            return {"loss_after": float(after), "kl": float(kl)}
-        optimizer.step(
-            closure=lambda: objective.evaluate(self.theta()), fisher=objective.fisher_product, loss=loss
-        )
-        report = cast(TrustRegion, optimizer.optimizer).report
-        assert report is not None
-        watch.seconds["cg"] += report.seconds_cg
-        watch.seconds["line_search"] += report.seconds_line_search
-        if report.outcome is not Outcome.ACCEPTED:
-            log.warning("iteration %d: no outer step accepted (%s)", self.global_step, report.outcome.name)
-        return {
-            "loss_after": report.loss,
-            "kl": report.kl,
-            "accepted_step_fraction": report.fraction,
-            "outer_step_outcome": float(report.outcome),
-            "cg_residual": report.cg_residual,
-        }
 
     def curvature(
         self, support: list[Batch], adapted: Params, query: Batch, gradient: list[Tensor]

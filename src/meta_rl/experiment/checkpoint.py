@@ -21,6 +21,7 @@ STRUCTURE = {  # what every reader of a checkpoint relies on
         "config": {"name": str, "seed_everything": int, "model": SPEC, "data": {"env": SPEC}},
     },
 }
+MACHINE = {"num_threads"}  # arguments of a task family that belong to the machine: they change no result
 TRAINING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}  # to go on
 
 
@@ -73,6 +74,14 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
         )
 
 
+def portable(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without what suits one machine and not the next."""
+    env = config["data"]["env"]
+    if isinstance(env.get("init_args"), dict):
+        env = {**env, "init_args": {k: v for k, v in env["init_args"].items() if k not in MACHINE}}
+    return {**config, "data": {**config["data"], "env": env}}
+
+
 def _matches(tree: Any, structure: Any) -> bool:
     """Whether `tree` has the keys of `structure`, with values of the types there."""
     if not isinstance(structure, dict):
@@ -86,7 +95,7 @@ def _fixed(config: dict[str, Any]) -> dict[str, Any]:
     policy = vars(PolicyConfig()) | (model.get("init_args", {}).get("policy") or {})
     del policy["init_std"]  # the weights have taken its place
     kept = {"class_path": model["class_path"], "init_args": {"policy": policy}}
-    return flatten({"model": kept, "data": {"env": config["data"]["env"]}})
+    return flatten({"model": kept, "data": {"env": portable(config)["data"]["env"]}})
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

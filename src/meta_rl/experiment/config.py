@@ -162,6 +162,11 @@ def instantiate(config: dict[str, Any]) -> tuple[MetaLearner, RolloutDataModule]
     return cli.model, cli.datamodule
 
 
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration with the defaults of arguments that are newer than it."""
+    return MetaCLI(config, build=False).plain()
+
+
 def read_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> dict[str, Any]:
     """The experiment in a YAML file, checked and with its defaults, as plain types."""
     args = normalise([f"--config={path}", *overrides])

@@ -1,6 +1,7 @@
 """Where a run keeps its files, and who may write there."""
 
 import itertools
+import os
 import shutil
 from pathlib import Path
 
@@ -70,3 +71,14 @@ class RunDirectory:
         with file.open("x") as stream:
             stream.write(text)
         return file
+
+
+def make_output(path: Path) -> Path:
+    """The directory for the results of an evaluation. Raises a UserError if nothing can be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output {path}: {error.strerror}; choose another --output") from None
+    if not os.access(path, os.W_OK):
+        raise UserError(f"output {path}: not writable; choose another --output")
+    return path

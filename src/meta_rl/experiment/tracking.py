@@ -27,30 +27,49 @@ def distinct(name: str) -> str:
     return f"{name}-{identifier}" if identifier and os.environ.get("WANDB_SWEEP_ID") else name
 
 
+def project() -> str:
+    """W&B's project for training and evaluation."""
+    return os.environ.get("WANDB_PROJECT", "meta_rl")
+
+
+def choose_mode() -> str | None:
+    """W&B's mode as WANDB_MODE and a login allow it, None for no W&B at all; silences its messages.
+
+    Raises:
+        UserError: if WANDB_MODE is unknown, or `online` where that is impossible.
+    """
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    wanted = os.environ.get("WANDB_MODE")
+    if wanted == "disabled":
+        return None
+    if wanted not in MODES:
+        raise UserError(f"WANDB_MODE={wanted}: expected online, offline or disabled")
+    import wandb
+
+    wandb.setup()  # reads WANDB_SILENT, which the loggers' own warnings need
+    return _mode(wanted)
+
+
 def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Logger]:
     """Open the run's W&B record, or continue it. No logger if WANDB_MODE=disabled.
 
     Raises:
         UserError: if WANDB_MODE=online but W&B cannot be used.
     """
-    os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    mode = os.environ.get("WANDB_MODE")
-    if mode == "disabled":
+    mode = choose_mode()
+    if mode is None:
         return []
-    if mode not in MODES:
-        raise UserError(f"WANDB_MODE={mode}: expected online, offline or disabled")
     import wandb
     from wandb.errors import Error as WandbError
 
-    wandb.setup()  # reads WANDB_SILENT, which the logger's own warnings need
     settings = wandb.Settings(init_timeout=SECONDS_TO_CONNECT)
     logger = WandbLogger(
         name=run.name,
         save_dir=run.path,
         id=identifier,
-        project=os.environ.get("WANDB_PROJECT", "meta_rl"),
-        mode=_mode(mode),
+        project=project(),
+        mode=mode,
         settings=settings,
     )
     try:

@@ -36,6 +36,12 @@ class Session:
 
     def __init__(self, cli: MetaCLI, default_name: str) -> None:
         self.cli = cli
+        if not cli.model.trainable():
+            name, file = type(cli.model).__name__, shlex.quote(str((cli.config.config or ["FILE"])[-1]))
+            raise UserError(
+                f"{name} has nothing to train (no training_step); evaluate it with: "
+                f"python evaluate.py --config {file}"
+            )
         cli.config.name = tracking.distinct(cli.config.name or default_name)
         self.directory = RunDirectory(cli.config.runs_dir, cli.config.name)
         self.source = self.directory.find(cli.config.ckpt_path)
@@ -98,7 +104,9 @@ class Session:
         except (RuntimeError, ValueError) as error:
             if re.search("loading state_dict|loaded state dict", str(error)):
                 reason = str(error).strip().splitlines()[-1].strip()
-                raise UserError(f"checkpoint {self.source} does not fit model.init_args: {reason}") from None
+                raise UserError(
+                    f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
+                ) from None
             raise
         if trainer.global_step <= self.first_step:
             if self.stop.signal is not None:
