@@ -1,0 +1,168 @@
+"""Sampling speed on MuJoCo's Ant against the bare physics, and against other libraries' environments.
+
+    python benchmarks/ant_rollout.py [--repeats 5] [--threads 2]          # rollouts against bare mujoco.batch
+    python benchmarks/ant_rollout.py --peers [--threads 2] [--steps 50]   # needs pip install envpool, too
+
+Rollouts: 40 tasks x 20 episodes x 200 steps of an untrained policy on AntDirection, policy and all. Bare
+physics: `mujoco.batch.Batch.step` alone on the same simulations with the same actions, repeated after it.
+
+Peers: 64 environments of Ant-v5, 0.01 s x 5, no contact forces, the same actions for all, only stepping.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from meta_rl.threads import configure
+
+configure()
+import gymnasium as gym  # noqa: E402  (after the thread environment)
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+
+from meta_rl.algorithms import FOMAML  # noqa: E402
+from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.envs import AntDirection, MujocoEnv  # noqa: E402
+from meta_rl.inner import repeat  # noqa: E402
+
+PEER_ENVIRONMENTS = 64
+
+
+class Physics:
+    """Records which simulations were stepped with which controls, and repeats it without anything else."""
+
+    def __init__(self, env: MujocoEnv) -> None:
+        self.env = env
+        self.starts: list[tuple[NDArray[Any], ...]] = []
+        self.steps: list[list[tuple[NDArray[Any], NDArray[Any]]]] = []
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        physics, start, step = self.env.physics, self.env.physics.start, self.env.physics.step
+        self.starts, self.steps = [], []
+
+        def spy_start(qpos: NDArray[Any], qvel: NDArray[Any], fields: Any = None) -> None:
+            self.starts.append((qpos, qvel))
+            self.steps.append([])
+            start(qpos, qvel, fields)
+
+        def spy_step(ctrl: NDArray[Any], alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            self.steps[-1].append((ctrl, np.flatnonzero(alive).astype(np.int32)))
+            return step(ctrl, alive)
+
+        physics.start, physics.step = spy_start, spy_step
+        try:
+            yield
+        finally:
+            physics.start, physics.step = start, step
+
+    def replay(self) -> tuple[float, int]:
+        """Seconds of physics alone, and the environment steps that it was."""
+        physics, seconds, count = self.env.physics, 0.0, 0
+        for (qpos, qvel), steps in zip(self.starts, self.steps, strict=True):
+            physics.start(qpos, qvel)
+            ctrl = physics.batch.bind("ctrl")
+            begin = time.perf_counter()
+            for values, ids in steps:
+                ctrl[:] = values
+                physics.batch.step(ids=ids, nstep=physics.frame_skip)
+            seconds += time.perf_counter() - begin
+            count += sum(len(ids) for _, ids in steps)
+        return seconds, count
+
+
+def rollouts(repeats: int, threads: int) -> None:
+    print("rollouts against bare physics, medians (least to greatest ratio)")
+    for preset in ("paper", "gymnasium"):
+        env = AntDirection(preset=preset, num_threads=threads)
+        data, learner = RolloutDataModule(env, meta_batch_size=40, fast_batch_size=20), FOMAML()
+        learner.build(env, seed=1)
+        stream = torch.Generator().manual_seed(0)
+        tasks, physics, rows = env.sample_tasks(40, stream), Physics(env), []
+        for repetition in range(repeats + 1):
+            with physics.recorded():
+                begin = time.perf_counter()
+                data.sampler.rollout(learner.policy, repeat(learner.theta(), 40), tasks, stream)
+                seconds = time.perf_counter() - begin
+            bare, count = physics.replay()
+            if repetition > 0:  # the first warms up
+                rows.append((count / seconds, count / bare, bare / seconds))
+        speed, physics_speed, ratio = (median(column) for column in zip(*rows, strict=True))
+        low, high = min(row[2] for row in rows), max(row[2] for row in rows)
+        print(f"{preset:<10} rollout {speed:9,.0f} env steps/s   bare physics {physics_speed:9,.0f}", end="")
+        print(f"   ratio {ratio:.3f} ({low:.3f} to {high:.3f})")
+
+
+def peers(threads: int, steps: int, repeats: int) -> None:
+    """Interleaved timings of the same steps; what has fallen goes on lying there, in all of them."""
+    stream = np.random.default_rng(0)
+    actions = stream.uniform(-1, 1, (steps, PEER_ENVIRONMENTS, 8)).astype(np.float32)
+    settings: dict[str, Any] = {"include_cfrc_ext_in_observation": False, "contact_cost_weight": 0.0}
+    settings["terminate_when_unhealthy"] = False
+    contenders: dict[str, Callable[[], float]] = {"meta_rl": _ours(actions, threads)}
+    for mode in ("sync", "async"):
+        envs = gym.make_vec("Ant-v5", PEER_ENVIRONMENTS, vectorization_mode=mode, **settings)
+        contenders[f"Gymnasium, {mode}"] = _vector(envs, actions)
+    import envpool  # pyright: ignore[reportMissingImports]
+
+    envs = envpool.make_gymnasium(
+        "Ant-v5", num_envs=PEER_ENVIRONMENTS, num_threads=threads, terminate_when_unhealthy=False
+    )
+    contenders[f"EnvPool {envpool.__version__}"] = _vector(envs, actions)
+    seconds = {name: [] for name in contenders}
+    for _ in range(repeats + 1):
+        for name, run in contenders.items():
+            seconds[name].append(run())
+    print(f"{PEER_ENVIRONMENTS} environments of Ant-v5 x {steps} steps, medians of {repeats}, same actions")
+    ours = median(seconds["meta_rl"][1:])
+    for name, times in seconds.items():
+        time_ = median(times[1:])
+        print(f"{name:<18} {steps * PEER_ENVIRONMENTS / time_:9,.0f} env steps/s   {time_ / ours:5.2f}")
+
+
+def _ours(actions: NDArray[np.float32], threads: int) -> Callable[[], float]:
+    env = AntDirection(preset="gymnasium", num_threads=threads)
+    env.healthy_z = (-np.inf, np.inf)  # pyright: ignore[reportAttributeAccessIssue]
+    controls = torch.from_numpy(actions)[:, None]
+
+    def run() -> float:
+        env.reset(torch.ones(1, 1), PEER_ENVIRONMENTS, torch.Generator().manual_seed(0))
+        begin = time.perf_counter()
+        for control in controls:
+            env.step(control)
+        return time.perf_counter() - begin
+
+    return run
+
+
+def _vector(envs: Any, actions: NDArray[np.float32]) -> Callable[[], float]:
+    def run() -> float:
+        envs.reset()
+        begin = time.perf_counter()
+        for action in actions:
+            envs.step(action)
+        return time.perf_counter() - begin
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--steps", type=int, default=50, help="with --peers")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.peers:
+        peers(args.threads, args.steps, args.repeats)
+    else:
+        rollouts(args.repeats, args.threads)
+
+
+if __name__ == "__main__":
+    main()
