@@ -86,7 +86,8 @@ class MetaObjective:
             loss = loss + chunk_loss
             gradient = [total + g.detach() for total, g in zip(gradient, pullback, strict=True)]
             if with_fisher and whole:
-                self._keep(chunk, leaves, outputs, cotangents, pullback)
+                weights = self._state_weights(chunk)
+                self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
         if with_fisher and not whole:
             self._linearise(theta)
         return loss, gradient
@@ -98,12 +99,12 @@ class MetaObjective:
             leaves, outputs = self._forward(theta, chunk)
             cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
-            self._keep(chunk, leaves, outputs, cotangents, pullback)
+            weights = self._state_weights(chunk)
+            self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
 
-    def _keep(self, chunk: "_Chunk", *parts: Any) -> None:
+    def _state_weights(self, chunk: "_Chunk") -> Tensor:
         mask = chunk.query.mask
-        weights = chunk.weights[:, None] * mask / mask.sum(-1, keepdim=True) / self.tasks
-        self._linearisations.append(_Linearisation(*parts, weights[..., None]))
+        return (chunk.weights[:, None] * mask / mask.sum(-1, keepdim=True) / self.tasks)[..., None]
 
     def fisher_product(self, vector: Tensor) -> Tensor:
         """mean_i J_i^T F_i J_i v for a flat vector: the Hessian of the mean KL at the point of `gradient`.
