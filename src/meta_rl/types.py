@@ -31,7 +31,7 @@ class Samples(NamedTuple):
 
     observations: Tensor  # [N, B, O]
     actions: Tensor  # [N, B, A]
-    advantages: Tensor  # [N, B] normalised per task; 0 on padding
+    advantages: Tensor  # [N, B] normalised per task, or over all if pooled; 0 on padding
     mask: Tensor  # [N, B]
 
 

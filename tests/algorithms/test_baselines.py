@@ -135,8 +135,8 @@ def test_the_oracle_goes_far_beyond_a_policy_that_does_not_see_the_task() -> Non
         learner = make(algorithm, max_kl=0.03)
         records = record_logs(learner)
         fit(learner, RolloutDataModule(ActionReward(horizon=2), meta_batch_size=20, fast_batch_size=20), 30)
-        returns[algorithm] = mean(records[-3:], "return_post")
-    assert returns[Pretrained] < 0.7 * best_blind  # three iterations' tasks are a sample
+        returns[algorithm] = mean(records[-10:], "return_post")
+    assert returns[Pretrained] < 0.6 * best_blind  # a few iterations' tasks are a sample
     assert returns[Oracle] > 0.1 * best_blind
 
 
