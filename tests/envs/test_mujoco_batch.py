@@ -90,6 +90,7 @@ def test_the_papers_ant_has_softer_contacts_and_a_longer_time_step_than_gymnasiu
     assert [ANT[name].frame_skip for name in ("paper", "gymnasium")] == [1, 5]
 
 
+@pytest.mark.usefixtures("scratch")
 def test_the_papers_half_cheetah_is_gymnasiums_in_shorter_steps() -> None:
     presets = HalfCheetahDirection.presets
     assert all(changes("HalfCheetah-v5", HalfCheetahDirection, name) == {} for name in presets)
@@ -197,10 +198,8 @@ def test_a_simulation_that_diverges_is_named_and_touches_no_other(
     kind: str,
     threads: int,
     capfd: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    scratch: Path,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     expected, none = trajectory(MujocoBatch(model, 1, threads))
     assert not none.any()
     physics = MujocoBatch(model, 1, threads)
@@ -213,13 +212,12 @@ def test_a_simulation_that_diverges_is_named_and_touches_no_other(
     assert physics.batch.warning[1, :, 1].any() == (kind == "warning")  # each kind is what it says
     assert bool(physics.batch.status[1]) == (kind == "error")
     assert capfd.readouterr() == ("", "")
-    assert list(tmp_path.iterdir()) == []  # MUJOCO_LOG.TXT
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_start_that_diverges_at_once_is_silent_too(
-    model: mujoco.MjModel, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: mujoco.MjModel, capfd: pytest.CaptureFixture[str], scratch: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     physics = MujocoBatch(model, 1)
     qpos, qvel = starts(model)
     qvel[3] = 1e11
@@ -227,7 +225,7 @@ def test_a_start_that_diverges_at_once_is_silent_too(
         physics.start(qpos, qvel)
         assert physics.step(controls(model, 1)[0], EVERYONE).tolist() == [False, False, False, True, False]
     assert capfd.readouterr() == ("", "")
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_all_may_diverge_at_once(model: mujoco.MjModel) -> None:
@@ -341,6 +339,17 @@ def test_a_model_by_its_path_or_by_gymnasiums_name(tmp_path: Path) -> None:
     assert (model.nq, model.opt.timestep) == (1, 0.005)
     assert joint_types(model) == ["hinge"]
     assert joint_types(load_model("ant.xml", ANT["paper"])) == ["free", *["hinge"] * 8]
+
+
+def test_a_model_that_mujoco_warns_of_is_loaded_in_silence(
+    capfd: pytest.CaptureFixture[str], scratch: Path
+) -> None:
+    gym.make("HalfCheetah-v5")  # to see that there is a warning
+    assert "WARNING" in "".join(capfd.readouterr())
+    (scratch / "MUJOCO_LOG.TXT").unlink()
+    HalfCheetahDirection()
+    assert capfd.readouterr() == ("", "")
+    assert list(scratch.iterdir()) == []
 
 
 XML = "<mujoco><worldbody><bodi/></worldbody></mujoco>"

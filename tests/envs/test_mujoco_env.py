@@ -66,6 +66,7 @@ def moves(seed: int, size: int) -> np.ndarray:
     ("name", "family", "lengths"),
     [("Ant-v5", AntDirection, [200, 200, 16, 10, 17]), ("HalfCheetah-v5", HalfCheetahDirection, [200] * 3)],
 )
+@pytest.mark.usefixtures("scratch")
 def test_gymnasiums_environment_bit_for_bit(name: str, family: Any, lengths: list[int]) -> None:
     """States, observations, velocities, the rewards' components and the ends of episodes."""
     arguments = {"include_cfrc_ext_in_observation": False} if family is AntDirection else {}
