@@ -1,4 +1,4 @@
-"""Threads, decided before torch is imported: OpenMP reads its environment once, when it is loaded."""
+"""Threads and cores. OpenMP reads its environment once, when torch is loaded: `configure` comes before it."""
 
 import os
 
@@ -11,3 +11,8 @@ def configure(environment: dict[str, str] | os._Environ[str] = os.environ) -> No
     """
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environment.setdefault("GOMP_SPINCOUNT", "0")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,8 +12,9 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from meta_rl.envs import AntDirection, HalfCheetahDirection, MujocoEnv
-from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, available_cores, joint_types, load_model
+from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import UserError
+from meta_rl.threads import available_cores
 
 Array = NDArray[np.float64]
 Disturbance = Callable[[MujocoBatch], None]

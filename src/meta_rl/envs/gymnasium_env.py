@@ -1,7 +1,6 @@
 """Any Gymnasium environment with continuous actions as a task family."""
 
 import math
-import os
 import pkgutil
 import weakref
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import Tensor
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.episodes import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
 from meta_rl.errors import one_line
+from meta_rl.threads import available_cores
 
 SEEDS = 2**31  # simulators in C take their seed as an int
 
@@ -119,7 +119,7 @@ class GymnasiumEnv(BatchedEnv):
             envs = gym.make_vec(self._spec, total, "vector_entry_point", **limit, **self.env_kwargs)
             return VectorEpisodes(envs, self._set_task)
         make = partial(gym.make, self._spec, max_episode_steps=self.horizon, **self.env_kwargs)
-        workers = (self.num_workers or _cores()) if self.vectorization == "async" else 0
+        workers = (self.num_workers or available_cores()) if self.vectorization == "async" else 0
         sizes = self.observation_space.shape[0], self.action_space.shape[0]
         return Blocks(make, self._set_task, total, *sizes, workers, self.context)
 
@@ -163,7 +163,3 @@ def _horizon(horizon: int | None, spec: EnvSpec) -> int:
     if steps < 1:
         raise ValueError(f"horizon must be at least 1 step, got {steps}")
     return steps
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,7 +4,6 @@
 # (mujoco has no type stubs)
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,6 +16,7 @@ from mujoco.batch import Batch, SimulationError
 from numpy.typing import NDArray
 
 from meta_rl.errors import UserError, one_line
+from meta_rl.threads import available_cores
 
 ASSETS = Path(str(files("gymnasium"))) / "envs/mujoco/assets"
 log = logging.getLogger(__name__)
@@ -158,13 +158,6 @@ class MujocoBatch:
         state = np.concatenate([self.qpos, self.qvel], 1)
         accepted = (np.abs(state) < mujoco.mjMAXVAL).all(1)  # NaN is not
         return alive & (failed | warned | ~accepted)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

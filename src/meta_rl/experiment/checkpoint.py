@@ -21,7 +21,8 @@ STRUCTURE = {  # what every reader of a checkpoint relies on
         "config": {"name": str, "seed_everything": int, "model": SPEC, "data": {"env": SPEC}},
     },
 }
-MACHINE = {"num_threads"}  # arguments of a task family that belong to the machine: they change no result
+# Arguments of a task family that belong to the machine: they change no result.
+MACHINE = {"num_threads", "num_workers"}
 TRAINING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}  # to go on
 
 
