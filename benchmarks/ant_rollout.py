@@ -110,7 +110,12 @@ def peers(threads: int, steps: int, repeats: int) -> None:
     import envpool  # pyright: ignore[reportMissingImports]
 
     envs = envpool.make_gymnasium(
-        "Ant-v5", num_envs=PEER_ENVIRONMENTS, num_threads=threads, terminate_when_unhealthy=False
+        "Ant-v5",
+        num_envs=PEER_ENVIRONMENTS,
+        num_threads=threads,
+        terminate_when_unhealthy=False,
+        use_contact_force=False,
+        post_constraint=False,
     )
     contenders[f"EnvPool {envpool.__version__}"] = _vector(envs, actions)
     seconds = {name: [] for name in contenders}

@@ -17,7 +17,8 @@ def colour(state: np.ndarray) -> np.ndarray:
 
 
 def panel(caption: str, shades: list[int], ended: bool = False) -> Panel:
-    return Panel(caption, np.array(shades, float)[:, None], [f"return {s}" for s in shades], ended)
+    notes = [f"return {s}" for s in shades]
+    return Panel(caption, np.array(shades, float)[:, None], notes, "ended, return 7" if ended else "")
 
 
 def read(path: Path) -> tuple[list[np.ndarray], float]:

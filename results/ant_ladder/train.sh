@@ -7,7 +7,7 @@
 #       direction-01  the same with the paper's trust region, max_kl 0.01 instead of 0.03
 #       oracle-dir, oracle-dir-01   TRPO that observes the direction, with either trust region
 #       oracle-vel    TRPO that observes the goal velocity
-#       fomaml        50 iterations of FOMAML on both directions
+#       fomaml        50 iterations of conf/fomaml_ant_dir.yaml as it is
 #
 # An interrupted run goes on. One thread a run: two runs at once use two cores better than two threads.
 set -euo pipefail
@@ -16,7 +16,7 @@ rung=$1 seed=$2
 name=$rung-seed$seed
 export WANDB_MODE=disabled OMP_NUM_THREADS=1
 
-arguments=(--data.env.num_threads=1 --seed_everything="$seed" --model.fisher_fraction=0.25)
+arguments=(--data.env.num_threads=1 --seed_everything="$seed")
 case $rung in
     direction*) config=pretrained_ant_dir iterations=400 ;;
     oracle-dir*) config=oracle_ant_dir iterations=500 ;;
@@ -27,6 +27,7 @@ esac
 case $rung in direction*) arguments+=('--data.env.directions=[1.0]' --data.meta_batch_size=10) ;; esac
 case $rung in oracle*) arguments+=(--data.meta_batch_size=20) ;; esac
 case $rung in *-01 | fomaml) ;; *) arguments+=(--model.max_kl=0.03) ;; esac
+case $rung in fomaml) ;; *) arguments+=(--model.fisher_fraction=0.25) ;; esac
 
 resume=()
 [ -e "runs/ant_ladder/$name/checkpoints/last.ckpt" ] && resume=(--ckpt_path last)

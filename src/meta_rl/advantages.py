@@ -9,9 +9,7 @@ from meta_rl.baseline import features, fit_linear_baseline, predict
 from meta_rl.returns import discounted_sum, explained_variance, gae, normalise
 from meta_rl.types import Samples, Trajectories
 
-STATES_PER_CHUNK = (
-    8192  # of the tasks whose baselines are fitted at once: 8192 x 58 features stay in the cache
-)
+STATES_PER_CHUNK = 8192  # of the tasks whose baselines are fitted at once, so that their features stay cached
 
 
 class AdvantageEstimator(NamedTuple):

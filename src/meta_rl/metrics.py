@@ -22,7 +22,6 @@ def batch_metrics(batch: Batch, suffix: str) -> dict[str, float]:
         f"entropy_{suffix}": float(batch.entropy),
         f"saturation_{suffix}": float(batch.saturation),
         f"explained_variance_{suffix}": float(batch.explained_variance.mean()),
-        f"diverged_{suffix}": float(batch.diverged),
     }
 
 

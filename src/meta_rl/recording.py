@@ -147,4 +147,5 @@ def _panel(env: MujocoEnv, step: int, episode: Episode) -> Panel:
     for position, value in zip(episode.positions[:, : env.hidden_positions], episode.returns, strict=True):
         where = ", ".join(f"{axis} {x:z.1f}" for axis, x in zip("xyz", position, strict=False))
         notes.append(f"{where} m, return {value:z.1f}" if where else f"return {value:z.1f}")
-    return Panel(caption, episode.positions, notes, episode.ended)
+    ended = f"ended, return {episode.returns[-1]:z.1f}" if episode.ended else ""
+    return Panel(caption, episode.positions, notes, ended)

@@ -8,7 +8,7 @@ from torch import Tensor
 from meta_rl.envs import BatchedEnv, PointMass
 from meta_rl.envs.ant import AntDirection, AntVelocity
 from meta_rl.envs.half_cheetah import HalfCheetahDirection, HalfCheetahVelocity
-from meta_rl.envs.mujoco_env import MujocoEnv
+from meta_rl.envs.mujoco_env import Direction, MujocoEnv
 from meta_rl.envs.observe_task import ObserveTask
 
 LOCOMOTION = {
@@ -59,8 +59,15 @@ def _published_task(env: BatchedEnv, tasks: Tensor) -> str | None:
     if isinstance(env, PointMass):
         from_origin = env.horizon == 100 and not tasks[:, 2:].any()
         return "point_mass" if from_origin else None
-    if isinstance(env, MujocoEnv):
-        physics = env.presets["paper"]
-        paper = env.preset == "paper" and env.dt == physics.timestep * physics.frame_skip
-        return LOCOMOTION.get(type(env)) if paper and env.horizon == 200 else None
+    if isinstance(env, MujocoEnv) and _as_published(env, tasks):
+        return LOCOMOTION.get(type(env))
     return None
+
+
+def _as_published(env: MujocoEnv, tasks: Tensor) -> bool:
+    """Whether an environment has the robot, physics and mixture of directions of the published results."""
+    paper = env.presets["paper"]
+    simulated = env.preset == "paper" and env.model.opt.timestep == paper.timestep
+    simulated = simulated and env.physics.frame_skip == paper.frame_skip and env.horizon == 200
+    usual = env.xml_file == type(env).xml_file and env.reset_noise_scale == 0.1 and env.hides_position
+    return simulated and usual and (not isinstance(env, Direction) or len(tasks.unique()) == 2)

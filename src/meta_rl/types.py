@@ -3,7 +3,7 @@
 Shape legend, used in every docstring of the package:
 
     N  tasks (the meta-batch size)          T  steps, the horizon
-    K  episodes per task (fast batch size)  B  states of a task, K * T
+    K  episodes per task (fast batch size)  B  states of a task, at most K * T
     O  observation size                     A  action size             P  parameters of a task
 """
 

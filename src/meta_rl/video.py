@@ -28,7 +28,7 @@ class Panel(NamedTuple):
     caption: str
     states: NDArray[np.float64]  # [F, ...] at the start and after every step
     notes: Sequence[str]  # [F] that stand beside the caption
-    ended: bool  # by itself, not by the end of time
+    ended: str  # the note once it has ended by itself; empty if only time ran out
 
 
 def check_ffmpeg() -> None:
@@ -67,7 +67,7 @@ def _frames(draw: Draw, panel: Panel) -> Iterator[Picture]:
         picture = draw(state)
         yield _captioned(panel.caption, note, picture)
     if panel.ended:
-        note, picture = f"ended, {note}", picture // 2 + 128
+        note, picture = panel.ended, picture // 2 + 128
     yield from repeat(_captioned(panel.caption, note, picture))
 
 

@@ -163,6 +163,7 @@ class MetaLearner(L.LightningModule):
             **batch_metrics(episodes[0], "pre"),
             **batch_metrics(post, "post"),
             **numbers,
+            "diverged": float(sum(e.diverged for e in collected)),
             "env_steps": float(self.env_steps),
             "env_steps_per_s": steps / (sampling + update),
             "time_sampling": sampling,

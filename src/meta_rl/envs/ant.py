@@ -107,6 +107,8 @@ class AntBody(Ant):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if vary not in FACTORS:
+            raise ValueError(f"vary {vary!r} is unknown; choose one of {', '.join(FACTORS)}")
         low, high = factors or FACTORS[vary]
         least = 0.0 if vary == "strength" else 0.1  # a body without mass has no dynamics
         if not least <= low <= high <= 10:

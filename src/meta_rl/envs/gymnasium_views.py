@@ -149,7 +149,10 @@ def task_in(options: Mapping[str, Any], env: BatchedEnv) -> list[float] | None:
         if set(task) != set(names):
             raise ValueError(f"options: a task has the parameters {', '.join(names)}, got {', '.join(task)}")
         task = [task[name] for name in names]
-    values = np.asarray(task, np.float32)
+    try:
+        values = np.asarray(task, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"options: a task is {len(names)} numbers, {', '.join(names)}, got {task}") from None
     if values.shape != (len(names),):
         raise ValueError(f"options: a task has {len(names)} numbers, {', '.join(names)}, got {task}")
     for name, value, low, high in zip(names, values, env.task_space.low, env.task_space.high, strict=True):

@@ -74,7 +74,8 @@ class MujocoEnv(BatchedEnv):
         self.physics = MujocoBatch(self.model, physics.frame_skip, num_threads)
         low, high = np.where(self.model.actuator_ctrllimited, self.model.actuator_ctrlrange.T, [[-1], [1]])
         self._centre, self._half_range = (low + high) / 2, (high - low) / 2
-        self._skipped = 0 if observe_position else self.hidden_positions
+        self.hides_position = not observe_position
+        self._skipped = self.hidden_positions if self.hides_position else 0
         size = self.model.nq - self._skipped + self.model.nv
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (self.model.nu,), np.float32)

@@ -77,10 +77,14 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
 
 def portable(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration without what suits one machine and not the next."""
-    env = config["data"]["env"]
-    if isinstance(env.get("init_args"), dict):
-        env = {**env, "init_args": {k: v for k, v in env["init_args"].items() if k not in MACHINE}}
-    return {**config, "data": {**config["data"], "env": env}}
+    return {**config, "data": {**config["data"], "env": _without_machine(config["data"]["env"])}}
+
+
+def _without_machine(tree: Any) -> Any:
+    """Nested dicts without the arguments in MACHINE, also those of a wrapped environment."""
+    if not isinstance(tree, dict):
+        return tree
+    return {key: _without_machine(value) for key, value in tree.items() if key not in MACHINE}
 
 
 def _matches(tree: Any, structure: Any) -> bool:
