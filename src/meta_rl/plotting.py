@@ -16,7 +16,12 @@ MARKERS = "os^Dvph"  # one more than the colours: a seventh curve has the first'
 GREY = "#595959"
 LEGEND_WIDTH = 28  # characters, of a legend beside the panels
 STYLE = {"linewidth": 1.6, "markersize": 5}
-PUBLISHED_MARKERS = {"maml": "x", "maml_batch20": "+", "pretrained": "1", "random": "*"}
+PUBLISHED_STYLES = {  # marker and dashes
+    "maml": ("x", "--"),
+    "maml_batch20": ("+", "-."),
+    "pretrained": ("s", (0, (1, 1))),
+    "random": ("*", (0, (6, 2, 1, 2, 1, 2))),
+}
 NAMES = {"maml": "MAML", "maml_batch20": "MAML with 20 episodes"}  # of the reference that are not words
 
 Curves = Mapping[str, pd.DataFrame]  # by label: the columns of adaptation.csv, and `seed` for several runs
@@ -144,7 +149,8 @@ def _overlay(axis: Axes, published: pd.DataFrame) -> None:
             continue
         error = table["standard_error"] * t_quantile(table["tasks"].to_numpy() - 1)
         x, y = table["gradient_steps"], table["mean_return"]
-        style = {"color": GREY, "linestyle": "--", "marker": PUBLISHED_MARKERS.get(str(method), "P"), **STYLE}
+        marker, dashes = PUBLISHED_STYLES.get(str(method), ("P", "--"))
+        style = {"color": GREY, "linestyle": dashes, "marker": marker, **STYLE}
         axis.errorbar(x, y, error, capsize=2, label=label, **style)
 
 
