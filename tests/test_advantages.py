@@ -125,3 +125,13 @@ def test_episodes_that_ended_are_not_bootstrapped() -> None:
     assert torch.equal(actual.advantages, expected.advantages)
     cut_off, _ = estimator(trajectories())
     assert not torch.allclose(cut_off.advantages, expected.advantages)
+
+
+@pytest.mark.parametrize("bootstrap", [False, True])
+def test_the_size_of_chunks_changes_nothing(bootstrap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator, episodes = AdvantageEstimator(bootstrap_horizon=bootstrap), trajectories()
+    samples, explained = estimator(episodes)
+    monkeypatch.setattr("meta_rl.advantages.STATES_PER_CHUNK", 1)
+    again, explained_again = estimator(episodes)
+    torch.testing.assert_close(again.advantages, samples.advantages)
+    torch.testing.assert_close(explained_again, explained)

@@ -199,3 +199,25 @@ def test_distribution_is_the_policy_of_each_task(policy: GaussianMLP, samples: S
         mean, log_std = functional_call(policy, task(adapted, i), (valid(samples, i)[0],))
         torch.testing.assert_close(out.mean[i, : LENGTHS[i]], mean)
         torch.testing.assert_close(out.log_std[i, 0], log_std)
+
+
+@pytest.mark.parametrize("states", [1, 12, 24])
+def test_the_size_of_chunks_changes_nothing(
+    policy: GaussianMLP, samples: Samples, states: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, inner = shared(policy), InnerLoop(policy, 0.1, "adam", ADAM)
+
+    def adapted() -> Tensor:
+        with torch.no_grad():
+            return torch.cat([x.flatten() for x in inner.adapt(params, [samples, SUPPORT[1]]).values()])
+
+    whole = adapted()
+    monkeypatch.setattr("meta_rl.inner.STATES_PER_CHUNK", states)
+    torch.testing.assert_close(adapted(), whole, rtol=1e-12, atol=1e-14)
+
+
+def test_without_gradients_nothing_keeps_a_graph(policy: GaussianMLP, samples: Samples) -> None:
+    inner = InnerLoop(policy, 0.1)
+    with torch.no_grad():
+        params, _ = inner.step(shared(policy), inner.init(shared(policy)), samples)
+    assert not any(value.requires_grad for value in params.values())

@@ -174,6 +174,14 @@ def test_learning_figure_shows_both_returns(tmp_path: Path, figures: list[matplo
     ]
 
 
+def test_learning_figure_shows_one_curve_where_nothing_adapts(
+    tmp_path: Path, figures: list[matplotlib.figure.Figure]
+) -> None:
+    runs = [learning(seed).assign(return_post=lambda log: log["return_pre"]) for seed in (1, 2)]
+    plot_learning({"oracle": runs}, tmp_path / "l.png")
+    assert labels(figures[0]) == ["oracle"]
+
+
 @pytest.fixture
 def collect() -> ModuleType:
     file = Path(__file__).parents[1] / "results/point_mass/collect.py"
