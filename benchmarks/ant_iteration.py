@@ -9,23 +9,24 @@ peak memory is its own. A list of tasks or episodes, such as --tasks 10 20 40 80
 """
 
 import argparse
-import logging
 import subprocess
 import sys
 import time
-import warnings
 from itertools import product
 from statistics import median
 from typing import Any
 
-import lightning as L
-import torch
-from ant_rollout import Physics
+from meta_rl.threads import configure
 
-from meta_rl.algorithms import FOMAML, MAML
-from meta_rl.datamodule import RolloutDataModule
-from meta_rl.envs import AntDirection
-from meta_rl.metrics import peak_memory_mb
+configure()
+import lightning as L  # noqa: E402  (after the thread environment)
+from ant_rollout import Physics  # noqa: E402
+from training import set_up, train  # noqa: E402
+
+from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
+from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.envs import AntDirection  # noqa: E402
+from meta_rl.metrics import peak_memory_mb  # noqa: E402
 
 ALGORITHMS = {"FOMAML": FOMAML, "MAML": MAML}
 PHASES = ("sampling", "inner", "gradient", "cg", "line_search")
@@ -56,23 +57,11 @@ class Timer(L.Callback):
 
 def measure(args: argparse.Namespace, name: str, tasks: int, episodes: int) -> None:
     """Train a few iterations and print their medians."""
-    warnings.filterwarnings("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
-    torch.set_float32_matmul_precision(args.matmul_precision)
+    set_up(args)
     env = AntDirection(num_threads=args.threads)
     learner = ALGORITHMS[name](fisher_fraction=args.fisher_fraction, curvature_every_n_steps=0)
     timer = Timer(Physics(env))
-    trainer = L.Trainer(
-        max_steps=WARM_UP + args.iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[timer],
-    )
-    trainer.fit(learner, datamodule=RolloutDataModule(env, tasks, episodes))
+    train(learner, RolloutDataModule(env, tasks, episodes), WARM_UP + args.iterations, timer)
     rows = timer.rows[WARM_UP:]
     middle = {key: median(row[key] for row in rows) for key in rows[0]}
     ratios = [row["iteration"] / row["physics"] for row in rows]

@@ -8,12 +8,10 @@ that peak memory is its own. With --busy another process keeps one core busy all
 """
 
 import argparse
-import logging
 import math
 import subprocess
 import sys
 import time
-import warnings
 from statistics import median
 from typing import Any
 
@@ -23,6 +21,7 @@ configure()
 import lightning as L  # noqa: E402  (after the thread environment)
 import torch  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
 from meta_rl.datamodule import RolloutDataModule  # noqa: E402
@@ -57,24 +56,12 @@ def main() -> None:
 
 def measure(algorithm: type[MAML], args: argparse.Namespace) -> None:
     """Train a few iterations and print the medians."""
-    warnings.filterwarnings("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
-    torch.set_float32_matmul_precision(args.matmul_precision)
+    set_up(args)
     rate = sgemm_rate()
     learner = algorithm(fisher_fraction=args.fisher_fraction, curvature_every_n_steps=0)
     datamodule = RolloutDataModule(PointMass())
     rows = _Rows()
-    trainer = L.Trainer(
-        max_steps=WARM_UP + args.iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[rows],
-    )
-    trainer.fit(learner, datamodule=datamodule)
+    train(learner, datamodule, WARM_UP + args.iterations, rows)
     memory = peak_memory_mb()
     counted = rows.rows[WARM_UP:]
     trials = median(row["trials"] for row in counted)

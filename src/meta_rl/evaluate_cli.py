@@ -70,6 +70,18 @@ def _parser() -> argparse.ArgumentParser:
         "comparison.png, over those of an earlier evaluation.",
         allow_abbrev=False,
     )
+    _add_policies(parser)
+    _add_adaptation(parser)
+    _add_showing(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="Directory (default: runs/NAME/evaluation, evaluation/CONFIG_STEM, or evaluation/comparison).",
+    )
+    return parser
+
+
+def _add_policies(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--checkpoint",
@@ -87,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         "checkpoints, or YAML files for untrained policies. With an Oracle and a Random among them scores "
         "are normalised.",
     )
+
+
+def _add_adaptation(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_mutually_exclusive_group()
     # No default here: argparse would not see a conflict with a value that equals the default.
     count = _whole_number(1)
@@ -106,9 +121,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RATE | [RATE,...]",
         help="Learning rate, or one a step, the last for all later ones (default: as in training).",
     )
+
+
+def _add_showing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--video",
-        type=count,
+        type=_whole_number(1),
         nargs="?",
         const=VIDEOS,
         metavar="TASKS",
@@ -120,12 +138,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Afterwards, show the adapted policy on the first task in MuJoCo's viewer.",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="Directory (default: runs/NAME/evaluation, evaluation/CONFIG_STEM, or evaluation/comparison).",
-    )
-    return parser
 
 
 def _whole_number(least: int) -> Callable[[str], int]:

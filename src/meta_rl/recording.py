@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.envs import BatchedEnv, MujocoEnv
-from meta_rl.envs.observe_task import ObserveTask
 from meta_rl.envs.watched import Watched
+from meta_rl.envs.wrapper import unwrapped
 from meta_rl.errors import UserError
 from meta_rl.evaluation import adapt_steps
 from meta_rl.experiment.policies import LoadedPolicy
@@ -43,7 +43,7 @@ class Episode(NamedTuple):
 
 def robots(env: BatchedEnv) -> MujocoEnv:
     """`env`, if its robots can be drawn; raises a UserError if it has none."""
-    env = env.env if isinstance(env, ObserveTask) else env
+    env = unwrapped(env)
     if not isinstance(env, MujocoEnv):
         raise UserError(f"{type(env).__name__} has no robot to show; only task families of MuJoCo have")
     return env

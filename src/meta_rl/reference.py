@@ -9,7 +9,7 @@ from meta_rl.envs import BatchedEnv, PointMass
 from meta_rl.envs.ant import AntDirection, AntVelocity
 from meta_rl.envs.half_cheetah import HalfCheetahDirection, HalfCheetahVelocity
 from meta_rl.envs.mujoco_env import Direction, MujocoEnv
-from meta_rl.envs.observe_task import ObserveTask
+from meta_rl.envs.wrapper import unwrapped
 
 LOCOMOTION = {
     AntDirection: "ant_dir",
@@ -55,7 +55,7 @@ def as_scores(published: pd.DataFrame) -> pd.DataFrame:
 
 def _published_task(env: BatchedEnv, tasks: Tensor) -> str | None:
     """The published family that an environment with these tasks belongs to."""
-    env = env.env if isinstance(env, ObserveTask) else env
+    env = unwrapped(env)
     if isinstance(env, PointMass):
         from_origin = env.horizon == 100 and not tasks[:, 2:].any()
         return "point_mass" if from_origin else None

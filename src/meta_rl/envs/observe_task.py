@@ -1,35 +1,26 @@
 """A task family whose tasks are observed: what an oracle acts on."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
+from meta_rl.envs.wrapper import Wrapper
 
 
-class ObserveTask:
+class ObserveTask(Wrapper):
     """Appends the task's parameters to every observation: [N, K, O] -> [N, K, O + P].
-
-    Everything else is the wrapped environment's. A class that is registered as a `BatchedEnv` rather than
-    derived from it inherits no default that would hide an attribute of the wrapped environment.
 
     Args:
         env: The task family; its `observation_space` and `task_space` are boxes of one dimension.
     """
 
     def __init__(self, env: BatchedEnv) -> None:
-        self.env = env
+        super().__init__(env)
         spaces = env.observation_space, env.task_space
         low, high = np.concatenate([s.low for s in spaces]), np.concatenate([s.high for s in spaces])
         self.observation_space = Box(low, high, dtype=np.float32)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle ask for these before there is an `env`
-            raise AttributeError(name)
-        return getattr(self.env, name)
 
     def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
         self._tasks = tasks[:, None].expand(-1, episodes, -1)  # [N, K, P]
@@ -41,6 +32,3 @@ class ObserveTask:
 
     def _append(self, observations: Tensor) -> Tensor:
         return torch.cat([observations, self._tasks.to(observations)], -1)
-
-
-BatchedEnv.register(ObserveTask)

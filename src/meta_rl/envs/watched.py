@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
+from meta_rl.envs.wrapper import Wrapper
 
 
-class Watched:
+class Watched(Wrapper):
     """The wrapped environment, whose positions somebody gets after `reset` and after every `step`.
 
     Args:
@@ -20,12 +21,8 @@ class Watched:
     """
 
     def __init__(self, env: BatchedEnv, watch: Callable[[NDArray[np.float64]], Any]) -> None:
-        self.env, self.watch = env, watch
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle ask for these before there is an `env`
-            raise AttributeError(name)
-        return getattr(self.env, name)
+        super().__init__(env)
+        self.watch = watch
 
     def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
         observations = self.env.reset(tasks, episodes, generator)
@@ -39,6 +36,3 @@ class Watched:
             self.watch(self.positions())
         self._running = not outcome[2].all()
         return outcome
-
-
-BatchedEnv.register(Watched)

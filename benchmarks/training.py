@@ -1,0 +1,32 @@
+"""A few iterations of training with nothing but what is measured."""
+
+import argparse
+import logging
+import warnings
+
+import lightning as L
+import torch
+
+
+def set_up(args: argparse.Namespace) -> None:
+    """Threads and precision of products as asked for, and no word from Lightning."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    torch.set_num_threads(args.threads)
+    torch.set_float32_matmul_precision(args.matmul_precision)
+
+
+def train(
+    learner: L.LightningModule, datamodule: L.LightningDataModule, iterations: int, callback: L.Callback
+) -> None:
+    """Train on the CPU without logger, checkpoints and progress."""
+    trainer = L.Trainer(
+        max_steps=iterations,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[callback],
+    )
+    trainer.fit(learner, datamodule=datamodule)
