@@ -76,7 +76,12 @@ class MetaCLI(LightningCLI):
         add = parser.add_argument
         add("--name", type=str | None, default=None, help="Of the run; default: the config file's stem.")
         add("--runs_dir", type=str, default="runs", help="Where the run's directory NAME is made.")
-        add("--ckpt_path", type=str | None, default=None, help="Resume: 'last', or a checkpoint.")
+        add(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Resume: 'last', a checkpoint, or 'auto': last if there is one, else from the beginning.",
+        )
         add("--checkpoint_every", type=int, default=10, help="Iterations between checkpoints.")
         add(
             "--matmul_precision",

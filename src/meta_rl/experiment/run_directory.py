@@ -1,5 +1,6 @@
 """Where a run keeps its files, and who may write there."""
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -9,7 +10,7 @@ from meta_rl.errors import UserError
 
 
 class RunDirectory:
-    """`root/name`: config.yaml, config-1.yaml ..., metrics.csv, checkpoints/, wandb/.
+    """`root/name`: config.yaml, config-1.yaml ..., run.json, metrics.csv, checkpoints/, wandb/.
 
     Raises:
         UserError: if `name` is no plain directory name.
@@ -24,11 +25,14 @@ class RunDirectory:
         self.last = self.checkpoints / "last.ckpt"
         self.best = self.checkpoints / "best.ckpt"
         self.metrics = self.path / "metrics.csv"
+        self.record = self.path / "run.json"
 
     def find(self, ckpt_path: str | None) -> Path | None:
-        """The checkpoint that `ckpt_path` means: a path, or `last` for this run's newest."""
+        """The checkpoint that `ckpt_path` means: a path, this run's newest by `last`, by `auto` if there is one."""
         if ckpt_path == "":
             raise UserError("ckpt_path is empty; give 'last' or a checkpoint, or leave it out to start anew")
+        if ckpt_path == "auto":
+            return self.last if self.last.exists() else None
         if ckpt_path != "last":
             return Path(ckpt_path) if ckpt_path else None
         if not self.last.exists():
@@ -55,10 +59,29 @@ class RunDirectory:
                 raise UserError(
                     f"{self.path} holds a run already; {remedy} or choose another --name"
                 ) from None
+            self._lock()
             return False
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror}; choose another --runs_dir") from None
+        self._lock()
         return True
+
+    def _lock(self) -> None:
+        """Hold the directory until this process ends, however it ends.
+
+        Raises:
+            UserError: if another process holds it.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserError(
+                f"{self.path}: another process is training this run; wait for it, or choose another --name"
+            ) from None
+        except OSError:  # a file system without such locks
+            os.close(descriptor)
 
     def discard(self) -> None:
         """Remove the directory of a run that never started."""

@@ -80,9 +80,14 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
 
 
 def finish(loggers: list[Logger], code: int) -> None:
-    """Close what `start` opened, marking the run as failed unless `code` is 0."""
+    """Close what `start` opened, marking the run as failed unless `code` is 0.
+
+    A run of a sweep that was stopped by a signal is marked as preempted: W&B gives it to an agent again.
+    """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
+            if code > 128 and os.environ.get("WANDB_SWEEP_ID"):
+                logger.experiment.mark_preempting()
             logger.experiment.finish(exit_code=code)
 
 

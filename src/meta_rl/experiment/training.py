@@ -15,6 +15,7 @@ from meta_rl.experiment.callbacks import Checkpointing, GracefulStop, MetricsLog
 from meta_rl.experiment.checkpoint import KEY, check_resumable, load_checkpoint
 from meta_rl.experiment.config import MetaCLI
 from meta_rl.experiment.progress import AboveTheBar, Progress
+from meta_rl.experiment.provenance import Provenance
 from meta_rl.experiment.run_directory import RunDirectory
 
 
@@ -45,15 +46,18 @@ class Session:
         cli.config.name = tracking.distinct(cli.config.name or default_name)
         self.directory = RunDirectory(cli.config.runs_dir, cli.config.name)
         self.source = self.directory.find(cli.config.ckpt_path)
+        # What a killed start left without a checkpoint is written over.
+        restart = cli.config.ckpt_path == "auto" and self.source is None
         cli.config.ckpt_path = None  # the saved configuration describes the experiment, not this start
         self.config = cli.plain()
         checkpoint = load_checkpoint(self.source) if self.source else None
         self.first_step = checkpoint["global_step"] if checkpoint else 0
         # A checkpoint from elsewhere starts a branch: a new directory and a new W&B run. A copied directory
         # goes on in place, and as a new W&B run.
-        self.own = self.source is not None and self.directory.holds(self.source)
+        self.own = restart or (self.source is not None and self.directory.holds(self.source))
         same = self.own and checkpoint and checkpoint[KEY]["config"]["name"] == self.directory.name
         self.wandb_id = tracking.run_id(checkpoint if same else None)
+        self.record = Provenance(self.directory.record)
         self.stop = GracefulStop()
         saving = Checkpointing(self.directory, cli.config.checkpoint_every, self.config, self.wandb_id)
         callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
@@ -69,6 +73,7 @@ class Session:
         try:
             with exit_on_signals():
                 config = directory.save_config(self.cli.dump())
+                self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
                 command = ["python", sys.argv[0], "--config", str(config), "--ckpt_path", "last"]
                 self.resume = shlex.join(command)
                 if self.cli.default_logger:
@@ -77,12 +82,16 @@ class Session:
                 code = self._fit()
         except BaseException:
             tracking.finish(self.trainer.loggers, code=1)
-            if self.trainer.global_step <= self.first_step:  # it never started: leave things as they were
-                if fresh:
-                    directory.discard()
-                elif config:
-                    config.unlink()
+            if self.trainer.global_step > self.first_step:
+                self.record.end(self.trainer.global_step, "failed")
+            elif fresh:  # it never started: leave things as they were
+                directory.discard()
+            elif config:
+                config.unlink()
+                self.record.undo()
             raise
+        outcome = "done" if code == 0 else "stopped" if self.stop.signal is not None else "failed"
+        self.record.end(self.trainer.global_step, outcome)
         tracking.finish(self.trainer.loggers, code)
         return code
 
@@ -124,11 +133,13 @@ class Session:
     def _introduction(self) -> str:
         data, model = self.config["data"], self.config["model"]
         algorithm, env = (spec["class_path"].rpartition(".")[2] for spec in (model, data["env"]))
-        device = f"{self.trainer.strategy.root_device} with {torch.get_num_threads()} threads"
         parts = [
             f"{self.directory.path}: {algorithm} on {env}",
             f"{data['meta_batch_size']} tasks x {data['fast_batch_size']} episodes",
-            device,
+            self._device(),
             *(f"W&B {place}" for place in tracking.places(self.trainer.loggers)),
         ]
         return ", ".join(parts) + (f", from iteration {self.first_step}" if self.source else "")
+
+    def _device(self) -> str:
+        return f"{self.trainer.strategy.root_device} with {torch.get_num_threads()} threads"

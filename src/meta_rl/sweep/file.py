@@ -1,0 +1,136 @@
+"""A W&B sweep file, checked: what is wrong is said before the first run starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from meta_rl.errors import UserError
+from meta_rl.sweep.distributions import DISTRIBUTIONS, implied
+
+KEYS = {"program", "project", "entity", "name", "description", "method", "metric", "parameters", "command"}
+KEYS |= {"early_terminate", "run_cap"}
+MACROS = {"${env}", "${interpreter}", "${program}", "${args}", "${args_no_hyphens}"}
+DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What sweep.py needs of a sweep file.
+
+    Attributes:
+        path: Of the file.
+        program: What a run starts.
+        method: grid or random.
+        parameters: By dotted name: {"value": x}, {"values": [...]} or a distribution with its arguments.
+        command: With W&B's macros.
+        run_cap: How many runs at most, if the file says so.
+    """
+
+    path: Path
+    program: str
+    method: str
+    parameters: dict[str, dict[str, Any]]
+    command: tuple[str, ...]
+    run_cap: int | None
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read and check a sweep file. Raises a UserError of one line that names file, key and remedy."""
+    content = _load(path)
+    for key in ("program", "method", "parameters"):
+        if not content.get(key):
+            raise UserError(f"{path}: {key} is missing")
+    unknown = sorted(set(content) - KEYS)
+    if unknown:
+        raise UserError(f"{path}: unknown key {unknown[0]!r}; W&B has {', '.join(sorted(KEYS))}")
+    method = content["method"]
+    if method == "bayes":
+        raise UserError(
+            f"{path}: method bayes needs W&B, which chooses the next point from the results; "
+            f"run it with: wandb sweep {path}, then the wandb agent that it names"
+        )
+    if method not in ("grid", "random"):
+        raise UserError(f"{path}: method {method!r} is unknown; expected grid, random or bayes")
+    parameters = _flat(path, content["parameters"])
+    for name, parameter in parameters.items():
+        _check(path, name, parameter, method)
+    command = tuple(map(str, content.get("command") or DEFAULT_COMMAND))
+    for macro in command:
+        if macro.startswith("${") and macro not in MACROS:
+            raise UserError(f"{path}: command: {macro} is not supported; use {', '.join(sorted(MACROS))}")
+    cap = content.get("run_cap")
+    if cap is not None and (not isinstance(cap, int) or cap < 1):
+        raise UserError(f"{path}: run_cap must be a whole number of at least 1, got {cap!r}")
+    return Sweep(path, str(content["program"]), method, parameters, command, cap)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UserError(f"sweep file {str(path)!r}: {reason}; shipped ones are in sweeps/") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: YAML syntax: {getattr(error, 'problem', error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys such as method and parameters, found {content!r:.60}")
+    return content
+
+
+def _flat(path: Path, parameters: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Parameters by dotted name; W&B also nests them by a key `parameters` of their own."""
+    if not isinstance(parameters, Mapping):
+        raise UserError(
+            f"{path}: {prefix or 'parameters'} must hold keys of its own, found {parameters!r:.60}"
+        )
+    flat: dict[str, dict[str, Any]] = {}
+    for key, parameter in parameters.items():
+        name = f"{prefix}{key}"
+        if not isinstance(parameter, dict):
+            raise UserError(f"{path}: {name} needs value, values or a distribution, found {parameter!r:.60}")
+        if "parameters" in parameter:
+            flat |= _flat(path, parameter["parameters"], f"{name}.")
+        else:
+            flat[name] = parameter
+    return flat
+
+
+def _check(path: Path, name: str, parameter: dict[str, Any], method: str) -> None:
+    """Raise a UserError unless points can be made of a parameter."""
+    if "value" in parameter:
+        return
+    values = parameter.get("values")
+    if values is not None and (not isinstance(values, list) or not values):
+        raise UserError(f"{path}: {name}.values must be a list with something in it, got {values!r:.60}")
+    distribution = parameter.get("distribution", implied(parameter))
+    if distribution not in DISTRIBUTIONS:
+        known = ", ".join(DISTRIBUTIONS)
+        raise UserError(f"{path}: {name}: distribution {distribution!r} is not supported; known: {known}")
+    if method == "grid" and values is None:
+        raise UserError(f"{path}: {name}: a grid needs value or values; or set method: random")
+    missing = sorted(DISTRIBUTIONS[distribution][1] - set(parameter))
+    if missing:
+        raise UserError(f"{path}: {name}: {distribution} needs {' and '.join(missing)}")
+    _check_numbers(path, name, parameter, distribution)
+
+
+def _check_numbers(path: Path, name: str, parameter: dict[str, Any], distribution: str) -> None:
+    numbers = {k: parameter[k] for k in ("min", "max", "mu", "sigma", "q") if k in parameter}
+    for key, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UserError(
+                f"{path}: {name}.{key} must be a number, got {value!r} (YAML reads 1e-3 as a text: 1.0e-3)"
+            )
+    low, high = numbers.get("min", 0), numbers.get("max", 1)
+    if low > high or ("log" in distribution and distribution.endswith("values") and low <= 0):
+        raise UserError(f"{path}: {name}: {distribution} cannot draw from {low} to {high}")
+    if numbers.get("q", 1) <= 0 or numbers.get("sigma", 1) < 0:
+        raise UserError(f"{path}: {name}: q and sigma must be positive")
+    weights = parameter.get("probabilities")
+    if weights is not None and (len(weights) != len(parameter["values"]) or abs(sum(weights) - 1) > 1e-6):
+        raise UserError(f"{path}: {name}.probabilities must be as many as values and add up to 1")

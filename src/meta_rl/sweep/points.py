@@ -1,0 +1,91 @@
+"""The points of a sweep, the command of each, and the name of its run."""
+
+import hashlib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meta_rl.sweep.distributions import DISTRIBUTIONS, implied
+from meta_rl.sweep.file import Sweep
+
+Point = Mapping[str, Any]  # by the parameter's dotted name
+LONGEST_NAME = 180  # characters; file systems allow 255 bytes
+DEFAULT_COUNT = 10  # of a random search without --count and run_cap
+
+
+def points(sweep: Sweep, count: int | None) -> list[Point]:
+    """The first `count` points: of the grid, the first parameter varying slowest; or drawn at random.
+
+    A random search is a function of the parameters alone: it has the same points when started again, and
+    more of them with a larger count.
+    """
+    count = count or sweep.run_cap
+    if sweep.method == "grid":
+        values = [p["values"] if "values" in p else [p["value"]] for p in sweep.parameters.values()]
+        grid: list[Point] = [
+            dict(zip(sweep.parameters, chosen, strict=True)) for chosen in itertools.product(*values)
+        ]
+        return grid[:count]
+    text = json.dumps(sweep.parameters, sort_keys=True, default=str)
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    return [_draw(sweep, np.random.default_rng([seed, i])) for i in range(count or DEFAULT_COUNT)]
+
+
+def _draw(sweep: Sweep, rng: np.random.Generator) -> Point:
+    point: dict[str, Any] = {}
+    for name, parameter in sweep.parameters.items():
+        if "value" in parameter:
+            point[name] = parameter["value"]
+        else:
+            draw, _ = DISTRIBUTIONS[parameter.get("distribution", implied(parameter))]
+            point[name] = draw(rng, parameter)
+    return point
+
+
+def command(sweep: Sweep, point: Point) -> list[str]:
+    """What W&B's agent would start for a point, with this Python."""
+    plain = [f"{name}={value}" for name, value in point.items()]
+    macros: dict[str, Sequence[str]] = {
+        "${env}": [],  # /usr/bin/env changes nothing
+        "${interpreter}": [sys.executable],
+        "${program}": [sweep.program],
+        "${args}": [f"--{argument}" for argument in plain],
+        "${args_no_hyphens}": plain,
+    }
+    return [word for part in sweep.command for word in macros.get(part, [part])]
+
+
+def names(sweep: Sweep, points: Sequence[Point]) -> list[str]:
+    """A directory name for each point: what varies in the sweep; random points are numbered too.
+
+    Names do not depend on how many points there are, so that a restart finds its runs.
+    """
+    varying = [name for name, p in sweep.parameters.items() if len(p.get("values", [p.get("value")] * 2)) > 1]
+    varying = [name for name in varying if "value" not in sweep.parameters[name]]
+    found = ["-".join(_word(name, point[name]) for name in varying) for point in points]
+    if sweep.method == "random":
+        found = [f"{i:03}-{name}".strip("-") for i, name in enumerate(found)]
+    long = [not name or len(name) > LONGEST_NAME for name in found]
+    return [_digest(p) if bad else name for p, bad, name in zip(points, long, found, strict=True)]
+
+
+def _word(name: str, value: Any) -> str:
+    """`MAML` for a class, `maml_ant_dir` for a file, else the key's last part and the value: `inner_lr0.1`."""
+    if name.endswith("class_path"):
+        return str(value).rpartition(".")[2]
+    if name == "config":
+        return Path(str(value)).stem
+    short = {"seed_everything": "seed"}.get(name, name.rpartition(".")[2])
+    number = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w.+-]+", "_", f"{short}{number}").strip("_")
+
+
+def _digest(point: Point) -> str:
+    text = json.dumps(point, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
