@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from meta_rl import opengl
-from meta_rl.errors import NonFiniteError, UserError
+from meta_rl.errors import UserError
 
 DEFAULT_TASKS = 40
 VIDEOS = 2
@@ -30,18 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             from meta_rl.comparison import compare
 
             return compare(args)
-        from meta_rl.evaluate_policy import evaluate
+        from meta_rl.evaluate_policy import evaluate_all
 
-        evaluate(args)
+        return evaluate_all(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except NonFiniteError as error:
-        print(f"error: adaptation diverged, {error}; try a smaller --inner_lr", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _check_screens(args: argparse.Namespace) -> None:
@@ -86,8 +82,10 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--checkpoint",
         type=Path,
-        help="Of train.py, nothing else is needed: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
-        "after the training iteration with the highest return after adaptation.",
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="Of train.py, one or more; nothing else is needed. runs/NAME/checkpoints/last.ckpt, or best.ckpt, "
+        "the state after the training iteration with the highest return after adaptation.",
     )
     source.add_argument("--config", type=Path, help="Evaluate an untrained policy of this experiment.")
     source.add_argument(

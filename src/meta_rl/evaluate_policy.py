@@ -1,13 +1,16 @@
-"""One policy on unseen tasks: adaptation.csv, adaptation.png, a summary, and what can be seen of it."""
+"""Policies on unseen tasks: adaptation.csv, evaluation.json, figure, summary, and what can be seen of it."""
 
+import json
 import math
+import shlex
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
 
-from meta_rl.errors import UserError
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.evaluation import tasks_to_test
 from meta_rl.experiment.evaluation_run import log_evaluation
 from meta_rl.experiment.policies import LoadedPolicy, load_trained, load_untrained
@@ -20,20 +23,45 @@ from meta_rl.statistics import summarise_adaptation
 from meta_rl.video import check_ffmpeg
 
 
-def evaluate(args: Namespace) -> None:
-    """Adapt the policy to every task; write the table, the figure and the videos, and print a summary.
+def evaluate_all(args: Namespace) -> int:
+    """Evaluate every policy of the command line; return 1 if adaptation of one diverged, else 0.
+
+    Raises:
+        UserError: for files and values that do not fit.
+    """
+    sources = args.checkpoint or [args.config]
+    for flag in ("output", "view"):
+        if len(sources) > 1 and getattr(args, flag):
+            raise UserError(f"--{flag}: goes with one checkpoint; several are written to their own runs")
+    diverged = False
+    for source in sources:
+        try:
+            evaluate(source, args)
+        except NonFiniteError as error:
+            diverged = True
+            message = f"error: {source}: adaptation diverged, {error}; try a smaller --inner_lr"
+            print(message, file=sys.stderr)
+    return int(diverged)
+
+
+def evaluate(source: Path, args: Namespace) -> None:
+    """Adapt a policy to every task; write the table, the figure and the videos, and print a summary.
+
+    Args:
+        source: A checkpoint, or a YAML file if that is what the command line names.
+        args: The rest of the command line.
 
     Raises:
         UserError: for files and values that do not fit.
         NonFiniteError: if adaptation diverges.
     """
-    policy = load_trained(args.checkpoint) if args.checkpoint else load_untrained(args.config)
+    policy = load_trained(source) if args.checkpoint else load_untrained(source)
     check_adaptation(policy, args)
     check_showing(policy, args)
     mode = choose_mode()
     env, steps = policy.data.env, policy.gradient_steps(args.gradient_steps)
     tasks = tasks_to_test(env, args.tasks, args.num_tasks, args.seed)
-    output = make_output(args.output or default_output(args.checkpoint, args.config))
+    output = make_output(args.output or default_output(source, bool(args.checkpoint)))
 
     start = time.perf_counter()
     frame = policy.adapt(env, tasks, steps, args.episodes, args.seed, args.inner_lr)
@@ -41,6 +69,7 @@ def evaluate(args: Namespace) -> None:
 
     table, figure, summary = output / "adaptation.csv", output / "adaptation.png", summarise_adaptation(frame)
     frame.to_csv(table, index=False)
+    write_record(policy, source, args, output / "evaluation.json")
     plot_adaptation({policy.label: frame}, published_for(env, tasks), figure)
     report(policy, args, summary)
     print(f"{seconds:.1f} s; wrote {table} and {figure}", flush=True)
@@ -51,10 +80,8 @@ def evaluate(args: Namespace) -> None:
         videos = write_videos(policy, tasks, args.video, how, output / "video")
         print(f"{time.perf_counter() - start:.1f} s; wrote {', '.join(map(str, videos))}", flush=True)
     if mode:
-        name = policy.config["name"] or args.config.stem
-        config = policy.config | {
-            "evaluation": {"source": str(args.checkpoint or args.config), **how._asdict()}
-        }
+        name = policy.config["name"] or source.stem
+        config = policy.config | {"evaluation": {"source": str(source), **how._asdict()}}
         print("W&B", log_evaluation(name, mode, output, config, summary, figure, videos), flush=True)
     if args.view:
         watch(policy, tasks[0], how)
@@ -86,9 +113,26 @@ def report(policy: LoadedPolicy, args: Namespace, summary: pd.DataFrame) -> None
         print(f"{step:4}  {mean:11.2f}  {'-' if math.isnan(half_width) else f'{half_width:.2f}':>8}")
 
 
-def default_output(checkpoint: Path | None, config: Path | None) -> Path:
+def write_record(policy: LoadedPolicy, source: Path, args: Namespace, path: Path) -> None:
+    """What was evaluated and how, beside its results."""
+    record = {
+        "label": policy.label,
+        "trained": policy.trained,
+        "iteration": policy.iteration,
+        "source": str(source),
+        "gradient_steps": policy.gradient_steps(args.gradient_steps),
+        "episodes": args.episodes,
+        "seed": args.seed,
+        "inner_lr": list(policy.test_time(args.inner_lr).rates) if policy.learner.adapts else [],
+        "command": shlex.join(["python", *sys.argv]),
+        "config": policy.config,
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def default_output(source: Path, checkpoint: bool) -> Path:
     """runs/NAME/evaluation for runs/NAME/checkpoints/X.ckpt, evaluation/STEM for conf/STEM.yaml."""
-    if checkpoint is None:
-        return Path("evaluation") / Path(config or "").stem
-    folder = checkpoint.parent
+    if not checkpoint:
+        return Path("evaluation") / source.stem
+    folder = source.parent
     return (folder.parent if folder.name == "checkpoints" else folder) / "evaluation"

@@ -25,7 +25,13 @@ def files(lab: Any, name: str = "tiny") -> list[str]:
 
 def test_a_run_leaves_config_metrics_and_two_checkpoints(lab: Any) -> None:
     assert lab.train() == 0
-    assert files(lab) == ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
+    assert files(lab) == [
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "config.yaml",
+        "metrics.csv",
+        "run.json",
+    ]
     rows = lab.metrics()
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert rows[0].keys() >= COLUMNS

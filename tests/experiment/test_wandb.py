@@ -107,3 +107,21 @@ def test_a_sweep_gives_the_run_its_id_and_a_directory_of_its_own(
 def test_wandb_can_be_turned_off_in_the_config(nobody: Any) -> None:
     assert nobody.train("--trainer.logger=false") == 0
     assert not (nobody.runs / "tiny/wandb").exists()
+
+
+@pytest.mark.parametrize(
+    ("sweep", "code", "requeued"), [("s", 143, 1), ("s", 1, 0), ("", 143, 0), ("s", 0, 0)]
+)
+def test_a_sweeps_run_that_was_stopped_is_given_to_an_agent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: str, code: int, requeued: int
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = RunDirectory(tmp_path, "r")
+    run.claim(resume=False)
+    (logger,) = tracking.start(run, "someid", {})
+    assert isinstance(logger, WandbLogger)
+    calls: list[int] = []
+    monkeypatch.setattr(logger.experiment, "mark_preempting", lambda: calls.append(1))
+    monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+    tracking.finish([logger], code)
+    assert len(calls) == requeued

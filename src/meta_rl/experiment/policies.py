@@ -28,7 +28,11 @@ class LoadedPolicy(NamedTuple):
     data: RolloutDataModule
     config: dict[str, Any]  # the experiment's, with all defaults
     label: str
-    trained: bool
+    iteration: int  # of training; 0 where it has not been trained
+
+    @property
+    def trained(self) -> bool:
+        return self.iteration > 0
 
     def gradient_steps(self, asked: int | None) -> int:
         """How many are taken on a task: as asked, else the default; none if the policy never adapts."""
@@ -63,7 +67,7 @@ def load_trained(path: Path) -> LoadedPolicy:
     saved = load_checkpoint(path)
     config = saved["meta_rl"]["config"]
     try:
-        policy = _build(config, config["name"], trained=True)
+        policy = _build(config, config["name"], saved["global_step"])
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None
     try:
@@ -77,7 +81,7 @@ def load_trained(path: Path) -> LoadedPolicy:
 def load_untrained(path: Path) -> LoadedPolicy:
     """The initial policy of an experiment in a YAML file. Raises a UserError if there is none."""
     config = read_config(path)
-    policy = _build(config, config["name"] or path.stem, trained=False)
+    policy = _build(config, config["name"] or path.stem, iteration=0)
     return policy._replace(label=f"{policy.label}, untrained") if policy.learner.trainable() else policy
 
 
@@ -97,8 +101,8 @@ def load_run(path: Path) -> LoadedPolicy:
     return load_trained(last if path.is_dir() else path)
 
 
-def _build(config: dict[str, Any], label: str, trained: bool) -> LoadedPolicy:
+def _build(config: dict[str, Any], label: str, iteration: int) -> LoadedPolicy:
     config = portable(config)
     learner, data = instantiate(config)
     learner.build(data.env, data.seed)
-    return LoadedPolicy(learner, data, resolve(config), label, trained)
+    return LoadedPolicy(learner, data, resolve(config), label, iteration)

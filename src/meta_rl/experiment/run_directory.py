@@ -26,9 +26,10 @@ class RunDirectory:
         self.best = self.checkpoints / "best.ckpt"
         self.metrics = self.path / "metrics.csv"
         self.record = self.path / "run.json"
+        self.descriptor: int | None = None
 
     def find(self, ckpt_path: str | None) -> Path | None:
-        """The checkpoint that `ckpt_path` means: a path, this run's newest by `last`, by `auto` if there is one."""
+        """The checkpoint that `ckpt_path` means: a path, or this run's newest by `last`, or `auto` if any."""
         if ckpt_path == "":
             raise UserError("ckpt_path is empty; give 'last' or a checkpoint, or leave it out to start anew")
         if ckpt_path == "auto":
@@ -46,10 +47,11 @@ class RunDirectory:
         return checkpoint.resolve().parent == self.checkpoints.resolve()
 
     def claim(self, resume: bool) -> bool:
-        """Make the directory for a start, and return whether it is new.
+        """Make the directory for a start and hold it until `release`; return whether it is new.
 
         Raises:
-            UserError: if it holds a run that is not to be resumed, or cannot be made.
+            UserError: if it holds a run that is not to be resumed, is held by another process, or cannot be
+                made.
         """
         try:
             self.path.mkdir(parents=True)
@@ -66,22 +68,23 @@ class RunDirectory:
         self._lock()
         return True
 
-    def _lock(self) -> None:
-        """Hold the directory until this process ends, however it ends.
+    def release(self) -> None:
+        """Let other processes have the directory. The end of the process does the same, however it ends."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
 
-        Raises:
-            UserError: if another process holds it.
-        """
-        descriptor = os.open(self.path, os.O_RDONLY)
+    def _lock(self) -> None:
+        self.descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(descriptor)
+            self.release()
             raise UserError(
                 f"{self.path}: another process is training this run; wait for it, or choose another --name"
             ) from None
         except OSError:  # a file system without such locks
-            os.close(descriptor)
+            self.release()
 
     def discard(self) -> None:
         """Remove the directory of a run that never started."""

@@ -82,6 +82,7 @@ class Session:
                 code = self._fit()
         except BaseException:
             tracking.finish(self.trainer.loggers, code=1)
+            directory.release()
             if self.trainer.global_step > self.first_step:
                 self.record.end(self.trainer.global_step, "failed")
             elif fresh:  # it never started: leave things as they were
@@ -93,6 +94,7 @@ class Session:
         outcome = "done" if code == 0 else "stopped" if self.stop.signal is not None else "failed"
         self.record.end(self.trainer.global_step, outcome)
         tracking.finish(self.trainer.loggers, code)
+        directory.release()
         return code
 
     def _fit(self) -> int:

@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sweep.py",
         description="Run a W&B sweep file on this machine, without account or network: every point is a "
-        "process of its own in RUNS_DIR/SWEEP/. Started again, it skips finished runs and goes on with others.",
+        "process of its own in RUNS_DIR/SWEEP/. Started again, it skips what is finished and goes on.",
         allow_abbrev=False,
     )
     count = _at_least(1)

@@ -76,7 +76,7 @@ def names(sweep: Sweep, points: Sequence[Point]) -> list[str]:
 
 
 def _word(name: str, value: Any) -> str:
-    """`MAML` for a class, `maml_ant_dir` for a file, else the key's last part and the value: `inner_lr0.1`."""
+    """`MAML` for a class, a file's stem, else the last part of the key and the value: `inner_lr0.1`."""
     if name.endswith("class_path"):
         return str(value).rpartition(".")[2]
     if name == "config":

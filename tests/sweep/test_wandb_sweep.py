@@ -1,0 +1,135 @@
+"""W&B's own client against a server on the loopback: real `wandb sweep`, `wandb agent` and train.py."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from wandb_server import Server, serve
+
+from meta_rl.experiment.provenance import read_starts
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "checkpoint_every": 1,
+    "model": {
+        "class_path": "meta_rl.algorithms.MAML",
+        "init_args": {"inner_lr": 0.1, "policy": {"hidden_sizes": [4]}},
+    },
+    "data": {
+        "env": {"class_path": "meta_rl.envs.PointMass", "init_args": {"horizon": 5}},
+        "meta_batch_size": 2,
+        "fast_batch_size": 2,
+    },
+    "trainer": {"max_steps": 4},
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def wandb(server: Server, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """W&B's command line in a folder with tiny.yaml, logged in at the stand-in; its runs stay offline."""
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")} | {
+        "WANDB_BASE_URL": server.url,
+        "WANDB_API_KEY": "0123456789" * 4,
+        "WANDB_MODE": "offline",
+        "HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'src'}:{Path(__file__).parent}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def call(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wandb", *args]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
+        )
+
+    return call
+
+
+def create(wandb: Callable[..., Any], folder: Path, parameters: dict[str, Any], args: str) -> str:
+    """Make a sweep of real train.py runs; its path for the agent."""
+    sweep = {
+        "program": str(ROOT / "train.py"),
+        "method": "grid",
+        "project": "meta_rl",
+        "metric": {"name": "return_post", "goal": "maximize"},
+        "parameters": parameters,
+        "command": ["${env}", "${interpreter}", "${program}", "--config=tiny.yaml", "--ckpt_path=auto", args],
+    }
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    done = wandb("sweep", "sweep.yaml")
+    found = re.search(r"wandb agent (\S+)", done.stdout + done.stderr)
+    assert found, done.stderr
+    return found[1]
+
+
+def trained_with(run: Path) -> dict[str, Any]:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    return {
+        "seed": config["seed_everything"],
+        "class": config["model"]["class_path"].rpartition(".")[2],
+        "inner_lr": config["model"]["init_args"]["inner_lr"],
+        "hidden": config["model"]["init_args"]["policy"]["hidden_sizes"],
+    }
+
+
+def steps(run: Path) -> list[int]:
+    with (run / "metrics.csv").open() as stream:
+        return [int(row["step"]) for row in csv.DictReader(stream)]
+
+
+@pytest.mark.parametrize("args", ["${args}", "${args_no_hyphens}"])
+def test_an_agent_trains_every_point(
+    server: Server, wandb: Callable[..., Any], tmp_path: Path, args: str
+) -> None:
+    parameters = {
+        "seed_everything": {"value": 7},
+        "model.inner_lr": {"value": [0.5, 0.25]},
+        "model.class_path": {"values": ["meta_rl.algorithms.MAML", "meta_rl.algorithms.FOMAML"]},
+    }
+    done = wandb("agent", create(wandb, tmp_path, parameters, args))
+    assert done.returncode == 0, done.stderr
+    (sweep,) = server.sweeps.values()
+    assert (sweep.given, sweep.waiting) == (["run0", "run1"], [])
+    for identifier, name in (("run0", "MAML"), ("run1", "FOMAML")):
+        run = tmp_path / "runs" / f"tiny-{identifier}"
+        expected = {"seed": 7, "class": name, "inner_lr": [0.5, 0.25], "hidden": [4]}
+        assert trained_with(run) == expected
+        assert steps(run) == [1, 2, 3, 4]
+        (record,) = run.glob("wandb/offline-run-*/*.wandb")
+        assert record.name == f"run-{identifier}.wandb"
+        logged = wandb("leet", "inspect", "--json", str(record)).stdout
+        assert "return_post" in logged
+        assert "meta_rl.algorithms." + name in logged
+
+
+def test_an_agent_that_was_killed_is_followed_by_one_that_completes_the_sweep(
+    server: Server, wandb: Callable[..., Any], tmp_path: Path
+) -> None:
+    parameters = {"model.class_path": {"values": ["meta_rl.algorithms.MAML", "killing.KillsItsAgent"]}}
+    agent = create(wandb, tmp_path, parameters, "${args}")
+    assert wandb("agent", agent).returncode == -9
+    killed = tmp_path / "runs" / "tiny-run1"
+    assert steps(killed) == [1, 2]
+    assert [start["outcome"] for start in read_starts(killed / "run.json")] == [None]
+
+    assert wandb("agent", agent).returncode == 0
+    (sweep,) = server.sweeps.values()
+    assert (sweep.given, sweep.waiting) == (["run0", "run1", "run1"], [])
+    assert steps(killed) == [1, 2, 3, 4]
+    second = read_starts(killed / "run.json")[1]
+    assert (second["first_step"], second["last_step"], second["outcome"]) == (2, 4, "done")
