@@ -1,17 +1,27 @@
-"""The examples of the documentation, run as they are printed; and that no column goes unexplained."""
+"""The documentation: examples run as they are printed, links lead somewhere, nothing goes unexplained."""
 
+import pydoc
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
-from meta_rl import cli, evaluate_cli
+from meta_rl import cli, evaluate_cli, report_cli
+from meta_rl.experiment.config import read_config
+from meta_rl.sweep import cli as sweep_cli
+from meta_rl.sweep.file import read_sweep
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("results/**/*.md"))]
+CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\[\]]*\]\(([^)\s#]*)(?:#([^)\s]+))?\)")
 SMALL = ["--trainer.max_steps=2", "--data.meta_batch_size=2", "--data.fast_batch_size=2"]
 FEW = ["--num_tasks=2", "--episodes=2", "--gradient_steps=1"]
 
@@ -65,6 +75,15 @@ def test_the_example_trains_and_is_evaluated_by_the_printed_commands(folder: Pat
         table = pd.read_csv(metrics.parent / "evaluation/adaptation.csv")
         assert table["target"].round(6).tolist() == [-0.8, -0.8, 0.3, 0.3]
         exec(blocks(page, "python")[1], {})
+
+
+def test_the_inner_optimizer_trains_and_is_evaluated_by_the_printed_lines(folder: Path) -> None:
+    page = "add_an_inner_optimizer.md"
+    save(folder, page)
+    train, evaluate = blocks(page, "bash")[1].splitlines()
+    assert cli.main([*arguments(train), *SMALL]) == 0
+    assert evaluate_cli.main([*arguments(evaluate), *FEW]) == 0
+    exec(blocks(page, "python")[1], {})
 
 
 def test_robots_train_and_are_evaluated_by_the_printed_commands(folder: Path) -> None:
@@ -123,3 +142,106 @@ def test_every_column_of_a_comparison_is_explained(folder: Path) -> None:
     config = Path(__file__).parents[1] / "conf/random_point_mass.yaml"
     assert evaluate_cli.main(["--compare", str(config), *FEW, "--output=out"]) == 0
     assert list(pd.read_csv("out/comparison.csv")) == explained
+
+
+def navigation(tree: Any) -> list[str]:
+    """The files of the site's navigation."""
+    if isinstance(tree, str):
+        return [tree]
+    branches = tree.values() if isinstance(tree, dict) else tree
+    return [leaf for branch in branches for leaf in navigation(branch)]
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    pages = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")]
+    results = [str(page.relative_to(ROOT)) for page in ROOT.glob("results/*/*.md")]
+    found = navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    assert sorted(found) == sorted([*pages, *results, "CHANGELOG.md"])
+
+
+def anchors(page: Path) -> set[str]:
+    """Those that the headings of a page have both on the site and on GitHub."""
+    headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
+    return {re.sub(r"[-\s]+", "-", text) for text in plain} & {text.replace(" ", "-") for text in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(CODE.sub("", page.read_text())):
+        if ":" in target:  # another site
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if anchor.startswith("meta_rl."):
+            assert pydoc.locate(anchor), anchor
+        elif anchor:
+            assert anchor in anchors(file), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_are_named_exist(page: Path) -> None:
+    for name, file in re.findall(r"`(test_\w+)`(?:\]\((\S+)\))?", page.read_text()):
+        files = [page.parent / file] if file else ROOT.glob("tests/**/test_*.py")
+        assert any(f"def {name}(" in f.read_text() for f in files), name
+
+
+def commands(program: str) -> list[list[str]]:
+    """The arguments of all printed commands of a program, in the pages and in README."""
+    text = "".join(
+        code for page in PAGES for language, code in CODE.findall(page.read_text()) if language == "bash"
+    )
+    parts = re.split(r"&&|\n", text.replace("\\\n", ""))
+    words = (shlex.split(part.partition(f"python {program}")[2], comments=True) for part in parts)
+    return [arguments for arguments in words if arguments]
+
+
+@pytest.mark.parametrize(
+    ("program", "main"),
+    [("evaluate.py", evaluate_cli.main), ("sweep.py", sweep_cli.main), ("report.py", report_cli.main)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_printed_options_exist(program: str, main: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = set(re.findall(r"--\w+", capsys.readouterr().out))
+    printed = commands(program)
+    assert printed
+    assert {word for arguments in printed for word in arguments if word.startswith("--")} <= known
+    guide = DOCS / "guide" / program.replace(".py", ".md")
+    if program != "evaluate.py":  # the guide of sweep.py names options of train.py, too
+        assert set(re.findall(r"`(--\w+)[ `]", guide.read_text())) <= known
+
+
+def test_printed_keys_of_train_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    overrides: dict[str, list[str]] = {}
+    for config, *rest in (arguments[1:] for arguments in commands("train.py") if arguments[0] == "--config"):
+        if config.startswith("conf/"):
+            overrides.setdefault(config, []).extend(rest)
+    assert overrides
+    for config, arguments in overrides.items():
+        read_config(config, arguments)
+
+
+def test_files_that_commands_name_are_shipped() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    for file in set(re.findall(r"\b((?:conf|sweeps|benchmarks)/[\w/]+\.(?:yaml|sh|py))", text)):
+        assert (ROOT / file).exists(), file
+
+
+def test_the_printed_sweep_is_one(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(blocks("guide/sweep.md", "yaml")[0])
+    assert read_sweep(tmp_path / "sweep.yaml").method == "grid"
+
+
+def test_every_public_module_is_in_the_api() -> None:
+    text = "".join(page.read_text() for page in DOCS.glob("api/*.md"))
+    listed = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    modules = (file.relative_to(ROOT / "src").with_suffix("") for file in ROOT.glob("src/meta_rl/**/*.py"))
+    public = [".".join(module.parts) for module in modules if not module.stem.startswith("_")]
+    for name in public:
+        package = f"{name.rpartition('.')[0]}.*"
+        assert listed.count(name) + listed.count(package) == 1, f"docs/api: add ::: {name}"
+    known = {*public, *(f"{name.rpartition('.')[0]}.*" for name in public)}
+    assert set(listed) <= known

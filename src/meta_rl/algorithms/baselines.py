@@ -52,6 +52,5 @@ class Oracle(Pretrained):
 class Random(MetaLearner):
     """The initial weights, adapted when testing: it has no `training_step`.
 
-    Args:
-        **kwargs: Those of `MetaLearner`.
+    The arguments are those of `MetaLearner`.
     """

@@ -1,0 +1,126 @@
+"""What mkdocs does not do: equations as MathML, links out of docs/, and API pages of whole packages.
+
+Pages are written for two readers, the site and a browser of the repository, so equations and links have the
+form that GitHub understands. mkdocs calls the functions named on_*; a warning ends a strict build.
+"""
+
+import html
+import logging
+import os
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from griffe import Attribute, Docstring, Extension
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+SHOWN_AS_TEXT = {".md", ".py", ".sh", ".yaml"}  # browsers would offer to save them
+log = logging.getLogger("mkdocs.plugins.hooks")
+
+
+class Comments(Extension):
+    """Takes the comment behind a field, such as a tensor's shape, for its docstring."""
+
+    def on_attribute_instance(self, *, attr: Attribute, **_: Any) -> None:
+        if attr.docstring is None and attr.lineno == attr.endlineno:
+            comment = attr.source.partition("  # ")[2]
+            if comment and not comment.startswith(("noqa", "pyright", "type:")):
+                attr.docstring = Docstring(comment, parent=attr, lineno=attr.lineno)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Let ```math blocks be equations."""
+    fence = {"name": "math", "class": "math", "format": _math_block}
+    config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the navigation that lie outside docs/, such as results/point_mass/README.md."""
+    for path in _leaves(config.nav):
+        if files.get_file_from_path(path) is None and (ROOT / path).is_file():
+            files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Bring the files outside docs/ that are linked here into the site, and expand `::: package.*`."""
+    here = _in_repository(page.file.src_uri)
+
+    def link(match: re.Match[str]) -> str:
+        target = match["target"]
+        if ":" in target:
+            return match[0]
+        path = PurePosixPath(os.path.normpath(here.parent / target))
+        if path.parts[0] != "docs" and files.get_file_from_path(str(path)) is None:
+            if (ROOT / path).is_dir():
+                return match["text"]  # a site has no page for a folder
+            if not (ROOT / path).is_file():
+                log.warning("%s links to %s, which does not exist", here, target)
+                return match[0]
+            copy = f"{path}.txt" if path.suffix in SHOWN_AS_TEXT else str(path)
+            if files.get_file_from_path(copy) is None:
+                files.append(File.generated(config, copy, abs_src_path=str(ROOT / path)))
+            path = PurePosixPath(copy)
+        uri = os.path.relpath(_in_site(path), PurePosixPath(page.file.src_uri).parent)
+        return f"[{match['text']}]({uri}{match['anchor'] or ''})"
+
+    parts, last = [], 0
+    for fence in FENCE.finditer(markdown):
+        parts += [LINK.sub(link, markdown[last : fence.start()]), fence[0]]
+        last = fence.end()
+    markdown = "".join([*parts, LINK.sub(link, markdown[last:])])
+    return re.sub(r"^::: ([\w.]+)\.\*$", _modules, markdown, flags=re.MULTILINE)
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Turn what arithmatex marks as inline equations into MathML."""
+    pattern = r'<span class="arithmatex">\\\((.+?)\\\)</span>'
+    return re.sub(pattern, lambda match: _mathml(html.unescape(match[1]), "inline"), content, flags=re.DOTALL)
+
+
+def _math_block(source: str, *_: Any, **__: Any) -> str:
+    return f'<div class="math">{_mathml(source, "block")}</div>'
+
+
+def _mathml(latex: str, display: str) -> str:
+    result = convert(latex, display=display)
+    if "\\" in result:  # a command that the converter has passed through
+        log.warning("not understood in an equation: %s", re.findall(r"\\\w+", result))
+    # Browsers ignore this attribute; the letters of that style are characters of their own.
+    return re.sub(r'<mi mathvariant="script">(\w)</mi>', lambda m: f"<mi>{_script(m[1])}</mi>", result)
+
+
+def _script(letter: str) -> str:
+    return unicodedata.lookup(f"MATHEMATICAL SCRIPT CAPITAL {letter}")
+
+
+def _modules(match: re.Match[str]) -> str:
+    """`::: package.*`: one line for every public module of the package."""
+    folder = ROOT / "src" / match[1].replace(".", "/")  # not imported: that would load torch
+    names = sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+    return "\n\n".join(f"::: {match[1]}.{name}" for name in names)
+
+
+def _leaves(tree: Any) -> list[str]:
+    """The files of a navigation."""
+    if isinstance(tree, str):
+        return [tree]
+    branches = tree.values() if isinstance(tree, dict) else tree
+    return [leaf for branch in branches for leaf in _leaves(branch)]
+
+
+def _in_repository(src_uri: str) -> PurePosixPath:
+    """Where a page of the site lies in the repository."""
+    return PurePosixPath("docs") / src_uri if (ROOT / "docs" / src_uri).exists() else PurePosixPath(src_uri)
+
+
+def _in_site(path: PurePosixPath) -> PurePosixPath:
+    return path.relative_to("docs") if path.parts[0] == "docs" else path
