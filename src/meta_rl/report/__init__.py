@@ -1,0 +1,1 @@
+"""From run directories to figures, statistics and one page: report.py."""

@@ -1,0 +1,124 @@
+"""Intervals over seeds: the formulas they come down to, and how often they hold."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp, ttest_ind
+
+from meta_rl.report.intervals import Statistic, over_seeds, stratified
+from meta_rl.report.scores import iqm, mean, median
+
+TASKS = np.linspace(0.2, 1.2, 20)  # what the tasks are worth, the same in every experiment
+
+
+def experiment(rng: np.random.Generator, seeds: int, spread: float) -> np.ndarray:
+    """Scores [seeds, 20] whose seeds differ by `spread`, on all tasks alike, and by 0.1 on each task."""
+    return TASKS + rng.normal(0, spread, (seeds, 1)) + rng.normal(0, 0.1, (seeds, 20))
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return mean(a) - mean(b)
+
+
+def test_of_a_mean_it_is_the_t_interval() -> None:
+    scores = experiment(np.random.default_rng(0), 5, 0.1)
+    expected = ttest_1samp(scores.mean(axis=1), 0).confidence_interval(0.95)
+    interval = over_seeds(mean, scores)
+    assert interval.value == pytest.approx(scores.mean())
+    assert [interval.low, interval.high] == pytest.approx([expected.low, expected.high])
+
+
+def test_of_a_difference_of_means_it_is_welchs() -> None:
+    rng = np.random.default_rng(0)
+    a, b = experiment(rng, 4, 0.3), experiment(rng, 7, 0.1)
+    expected = ttest_ind(a.mean(axis=1), b.mean(axis=1), equal_var=False).confidence_interval(0.95)
+    _, low, high = over_seeds(difference, a, b)
+    assert [low, high] == pytest.approx([expected.low, expected.high])
+
+
+def test_two_seeds_by_hand() -> None:
+    """Their means are 0.4 and 0.6: mean 0.5, standard error 0.1, and t_0.975 with 1 degree is 12.706."""
+    _, low, high = over_seeds(mean, np.array([[0.3, 0.5], [0.6, 0.6]]))
+    assert [low, high] == pytest.approx([0.5 - 1.2706, 0.5 + 1.2706], abs=1e-4)
+
+
+@pytest.mark.parametrize("statistic", [mean, iqm, median])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_it_holds_in_95_percent_of_experiments(statistic: Statistic, seeds: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = statistic(TASKS[None])
+    intervals = [over_seeds(statistic, experiment(rng, seeds, 0.1)) for _ in range(300)]
+    assert 0.91 < np.mean([low <= truth <= high for _, low, high in intervals]) < 0.98
+
+
+def test_the_stratified_one_holds_only_where_seeds_are_alike() -> None:
+    def coverage(spread: float) -> float:
+        rng = np.random.default_rng(0)
+        scores = [experiment(rng, 10, spread) for _ in range(100)]
+        ends = [stratified(mean, s, resamples=200, seed=0)[1:] for s in scores]
+        return float(np.mean([low <= TASKS.mean() <= high for low, high in ends]))
+
+    assert coverage(0.0) > 0.88
+    assert coverage(0.2) < 0.5
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(3, 0.75), (5, 0.84)])
+def test_a_bootstrap_of_whole_seeds_holds_too_rarely(seeds: int, expected: float) -> None:
+    """What the documentation says of it."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(1000, seeds))
+    resampled = means[:, rng.integers(seeds, size=(2000, seeds))].mean(axis=-1)
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
+    assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(expected, abs=0.04)
+
+
+def test_what_seeds_share_widens_the_interval_over_seeds_only() -> None:
+    rng = np.random.default_rng(0)
+    luck, noise = rng.normal(size=(8, 1)), rng.normal(0, 0.1, (8, 20))
+    alike, different = TASKS + noise, TASKS + noise + luck - luck.mean()
+
+    def width(scores: np.ndarray, of: partial) -> float:
+        _, low, high = of(scores)
+        return high - low
+
+    seeds, within = partial(over_seeds, mean), partial(stratified, mean, resamples=1000, seed=0)
+    assert width(different, seeds) > 20 * width(alike, seeds)
+    assert width(different, seeds) > 3 * width(different, within)
+
+
+def test_a_stratified_bootstrap_draws_seeds_for_each_task() -> None:
+    """Two seeds, 0 and 1: the share of tasks is binomial, so the mean has sqrt(1 / 4 / 2 / 50) = 0.05."""
+    scores = np.stack([np.zeros(50), np.ones(50)])
+    value, low, high = stratified(mean, scores, resamples=5000, seed=0)
+    assert value == 0.5
+    assert [low, high] == pytest.approx([0.5 - 0.098, 0.5 + 0.098], abs=0.012)
+
+
+def test_neither_depends_on_the_order_of_seeds_or_tasks() -> None:
+    rng = np.random.default_rng(0)
+    scores = experiment(rng, 5, 0.1)
+    shuffled = scores[rng.permutation(5)][:, rng.permutation(20)]
+    assert np.array(over_seeds(iqm, shuffled)) == pytest.approx(np.array(over_seeds(iqm, scores)))
+    few = partial(stratified, iqm, resamples=4000, seed=0)
+    assert np.array(few(shuffled)) == pytest.approx(np.array(few(scores)), abs=0.005)
+
+
+def test_a_seed_of_the_bootstrap_decides_its_draws() -> None:
+    scores = experiment(np.random.default_rng(0), 5, 0.1)
+    state = np.random.get_state()[1]  # noqa: NPY002
+    first, again, other = (stratified(iqm, scores, resamples=100, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_spread_there_is_no_interval() -> None:
+    one, same = np.full((1, 3), 0.7), np.full((4, 3), 0.7)
+    for interval in (over_seeds(iqm, one), over_seeds(iqm, same), stratified(iqm, one, resamples=9, seed=0)):
+        assert interval.value == pytest.approx(0.7)
+        assert np.isnan([interval.low, interval.high]).all()
+    assert np.isnan(over_seeds(mean, np.full((3, 1), 0.1)).low)  # (0.1 + 0.1 + 0.1) / 3 is not 0.1
+    assert np.isnan(over_seeds(difference, one, TASKS[:6].reshape(2, 3)).low)
+    assert np.isfinite(over_seeds(difference, same, TASKS[:6].reshape(2, 3)).low)
