@@ -1,0 +1,113 @@
+"""A report's files: figures and page are always drawn from data/*.csv and report.json, also at first."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from meta_rl.errors import UserError
+from meta_rl.report.chart_file import from_csv, to_csv
+from meta_rl.report.draw import draw
+from meta_rl.report.model import Chart, Report, RunRecord, Verdict
+from meta_rl.report.page import write_page
+
+FORMAT = 1  # of report.json
+
+
+def save(report: Report, output: Path) -> None:
+    """Write data/*.csv, report.json and videos/, in place of those of an earlier report."""
+    for file in _earlier_files(output):
+        file.unlink(missing_ok=True)
+    (output / "data").mkdir(parents=True, exist_ok=True)
+    for chart in report.charts:
+        (output / "data" / f"{chart.key}.csv").write_text(to_csv(chart))
+    videos = tuple(_copy_video(video, report.runs, output) for video in report.videos)
+    (output / "report.json").write_text(to_json(replace(report, videos=videos)))
+
+
+def _copy_video(video: Path, runs: Sequence[RunRecord], output: Path) -> Path:
+    """Keep a video of a run; its path in `output`."""
+    number, run = next((i, Path(r.name)) for i, r in enumerate(runs, 1) if video.is_relative_to(r.name))
+    kept = Path("videos", f"{number}-{run.name}", video.name)
+    (output / kept).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(video, output / kept)
+    return kept
+
+
+def load(output: Path) -> Report:
+    """The report in `output`. Raises a UserError if there is none, or a file of it is damaged."""
+    file = output / "report.json"
+    try:
+        content = json.loads(file.read_text())
+        charts = []
+        for key in content.pop("charts"):
+            file = output / "data" / f"{key}.csv"
+            charts.append(from_csv(file.read_text()))
+        file = output / "report.json"
+        return _from_json(content, tuple(charts), output)
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}; report.py RUNS writes it") from None
+    except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+        raise UserError(f"{file}: not written by this report.py, or damaged; make the report again") from None
+
+
+def render(output: Path, progress: Callable[[tuple[Chart, ...]], Any] = iter) -> Report:
+    """Draw figures and page from the data in `output`; the report that they show."""
+    report = load(output)
+    (output / "figures").mkdir(exist_ok=True)
+    for chart in progress(report.charts):
+        for file in _figures(output, chart.key):
+            draw(chart, file)
+    write_page(report, output)
+    return report
+
+
+def to_json(report: Report) -> str:
+    """Everything but the charts, of which there are the keys."""
+    content = {
+        **asdict(replace(report, charts=(), summary=pd.DataFrame())),
+        "format": FORMAT,
+        "summary": report.summary.to_dict("split", index=False),
+        "charts": [chart.key for chart in report.charts],
+        "videos": [path.as_posix() for path in report.videos],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _from_json(content: dict[str, Any], charts: tuple[Chart, ...], output: Path) -> Report:
+    if content.pop("format") != FORMAT:
+        raise ValueError("another format")
+    summary = content.pop("summary")
+    return Report(
+        title=content["title"],
+        findings=tuple(content["findings"]),
+        summary=pd.DataFrame(summary["data"], columns=summary["columns"]),
+        verdicts=tuple(Verdict(**verdict) for verdict in content["verdicts"]),
+        charts=charts,
+        runs=tuple(RunRecord(**{**run, "commands": tuple(run["commands"])}) for run in content["runs"]),
+        skipped=tuple(content["skipped"]),
+        videos=tuple(path for video in content["videos"] if (path := output / video).exists()),
+        notes=tuple(content["notes"]),
+        made=content["made"],
+    )
+
+
+def _figures(output: Path, key: str) -> list[Path]:
+    return [output / "figures" / f"{key}{suffix}" for suffix in (".png", ".pdf")]
+
+
+def _earlier_files(output: Path) -> list[Path]:
+    """What an earlier report has in `output` besides report.json and the page; nothing outside of it."""
+    try:
+        earlier = json.loads((output / "report.json").read_text())
+        keys = [key for key in earlier["charts"] if Path(key).name == key]
+        videos = [output / video for video in earlier["videos"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    inside = [video for video in videos if video.resolve().is_relative_to((output / "videos").resolve())]
+    return inside + [file for k in keys for file in (output / "data" / f"{k}.csv", *_figures(output, k))]

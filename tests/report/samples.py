@@ -1,0 +1,134 @@
+"""A report by hand, with every kind of series, hostile names and missing intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from meta_rl.report.model import Chart, Kind, Panel, Report, RunRecord, Series, Verdict
+
+HOSTILE = "<script>alert(1)</script> & $x$"
+METHODS = ("MAML", "FOMAML", "Reptile", "pretrained", "random")
+
+
+def frame(
+    x: Sequence[float] | Sequence[str], y: Sequence[float], half: float = np.nan, note: str = ""
+) -> pd.DataFrame:
+    """Rows with the interval y ± half."""
+    y_ = np.array(y, float)
+    return pd.DataFrame({"x": x, "y": y_, "low": y_ - half, "high": y_ + half, "note": note})
+
+
+def series(name: str, data: pd.DataFrame, kind: Kind = "line", dashed: bool = False) -> Series:
+    """A series that looks like the method its name begins with."""
+    return Series(name, data, kind, name.split(",")[0], dashed)
+
+
+def adaptation() -> Chart:
+    """Returns against gradient steps: two panels with a common y-axis, a level and published results."""
+    panels = []
+    for title, shift in (("Navigation from the origin", 0.0), (f"Start {HOSTILE}", -4.0)):
+        lines = [
+            series(
+                name, frame([0, 1, 2, 3], [-40 + shift, -20 + 3 * i, -12 + 2 * i, -9.25 + i], 1.5, "5 seeds")
+            )
+            for i, name in enumerate(METHODS[:4])
+        ]
+        oracle = series("oracle", frame([0], [-2.3], 0.8), "level")
+        published = Series(
+            "MAML, published", frame([0, 1, 2, 3], [-41, -19, -11, -8], 2.0), look="published MAML"
+        )
+        panels.append(Panel(title, "gradient steps", "mean episode return", (*lines, oracle, published)))
+    caption = "Mean over five seeds; bands are 95 % intervals."
+    return Chart("adaptation", "Return after adaptation to new tasks", caption, tuple(panels))
+
+
+def learning() -> Chart:
+    """Long noisy lines before and after adaptation, in three panels of different units."""
+    stream, steps, panels = np.random.default_rng(0), np.arange(500), []
+    for task, top in (("ant_dir", 900), ("ant_vel", 100), ("cheetah_dir", 1500)):
+        lines = []
+        for i, name in enumerate(METHODS[:3]):
+            level = top * (1 - np.exp(-steps / (80 + 40 * i)))
+            for when, share in (("after adaptation", 1.0), ("before", 0.3)):
+                y = (level * share + stream.normal(0, top / 40, len(steps))).tolist()
+                data = frame((steps * 4000).tolist(), y, top / 15)
+                lines.append(series(f"{name}, {when}", data, dashed=when == "before"))
+        panels.append(Panel(task, "environment steps", f"return of {task}", tuple(lines)))
+    return Chart("learning", "Learning curves", "Bands: 95 % over seeds.", tuple(panels))
+
+
+def final() -> Chart:
+    """Bars with the seeds' points on them, and a second set of bars."""
+    tasks, parts = ["point mass", "ant", "half cheetah"], []
+    for i, name in enumerate(METHODS[:3]):
+        parts.append(
+            series(f"{name}, last iteration", frame(tasks, [0.9 - i / 9, 0.7, 0.5 + i / 9], 0.06), "bars")
+        )
+        parts.append(series(f"{name}, before", frame(tasks, [0.3, 0.2, 0.1]), "bars", dashed=True))
+    seeds = frame([t for t in tasks for _ in range(3)], [0.85, 0.9, 0.95, 0.65, 0.7, 0.75, 0.45, 0.5, 0.55])
+    parts.append(series("MAML, seeds", seeds, "points"))
+    parts.append(series("oracle", frame([""], [1.0]), "level"))
+    panel = Panel("Final score", "task", "normalised score", tuple(parts), "category")
+    return Chart("final", "Final scores", "Points: the seeds.", (panel,))
+
+
+def cost() -> Chart:
+    """Points on a logarithmic axis, one a series, and a hostile name."""
+    names = [*METHODS, HOSTILE, "_hidden"]
+    dots = [
+        series(name, frame([30.0 * 3**i], [100.0 * i + 12345], 300, "one run" if i % 2 else ""), "points")
+        for i, name in enumerate(names)
+    ]
+    return Chart("cost", "Cost", "", (Panel("", "seconds of an iteration", "return", tuple(dots), "log"),))
+
+
+def empty() -> Chart:
+    """No data at all."""
+    nothing = pd.DataFrame({"x": [], "y": [], "low": [], "high": [], "note": []})
+    return Chart("empty", "Nothing yet", "", (Panel("", "x", "y", (Series("MAML", nothing),)),))
+
+
+def report(runs: int = 6, videos: tuple[Path, ...] = ()) -> Report:
+    """Everything together."""
+    summary = pd.DataFrame(
+        {"method": METHODS[:4], "steps": ["3"] * 4, "return": ["-3.0 ± 0.8", "-5.4 ± 0.6", "-2.3 ± 0.4", "-"]}
+        | {f"score on task family {i}": ["0.98 ± 0.01"] * 4 for i in range(8)}
+    )
+    words = ("worse", "equivalent", "better", "undecided")
+    return Report(
+        title="What first-order methods lose, and save",
+        findings=(
+            "FOMAML loses 2.4 ± 1.0 of MAML's return on navigation, and saves a third of its time.",
+            "Reptile is equivalent to MAML within a margin of 1.0.",
+            f"A name cannot break the page: {HOSTILE}",
+        ),
+        summary=summary,
+        verdicts=tuple(
+            Verdict(m, "MAML", w, f"the difference is {i}.5 [{i}.1, {i}.9], the margin 1.0")
+            for i, (m, w) in enumerate(zip(METHODS[1:], words, strict=True))
+        ),
+        charts=(adaptation(), learning(), final(), cost(), empty()),
+        runs=tuple(run(i) for i in range(runs)),
+        skipped=(f"runs/broken: no metrics.csv {HOSTILE}",),
+        videos=videos,
+        notes=("Intervals are t-intervals over seeds at 95 %.", "Equivalence: two one-sided tests at 5 %."),
+        made={
+            "command": "python report.py runs/*",
+            "date": "2026-01-01",
+            "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+        },
+    )
+
+
+def run(i: int) -> RunRecord:
+    """The i-th run; the first has a hostile name."""
+    method = METHODS[i % len(METHODS)]
+    facts = {"seed": str(i), "iterations": "500", "environment steps": "4,000,000", "wall time": "12 min"}
+    command = f"python train.py --config conf/{method.lower()}_point_mass.yaml --name '{HOSTILE}' --seed {i}"
+    config = "seed_everything: 0\nmodel:\n  inner_lr: 0.1  # " + HOSTILE + "\n" + "  key: value\n" * 60
+    name = HOSTILE if i == 0 else f"{method.lower()}_point_mass_seed{i}"
+    return RunRecord(
+        name, method, facts | {"machine": "16 cores, H100"}, (command, "python evaluate.py"), config
+    )

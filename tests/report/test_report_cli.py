@@ -1,0 +1,86 @@
+"""report.py from the command line to the page."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from directories import config, metrics, write_evaluation, write_run, write_study
+
+from meta_rl.report_cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "give run directories, or --redraw with directories of reports; see --help"),
+        (["a", "--redraw", "b"], "give run directories, or --redraw with directories of reports; see --help"),
+        (["a", "--evaluation", "x/y"], "--evaluation: 'x/y' is not the name of a folder"),
+        (["a", "--evaluation", ""], "--evaluation: '' is not the name of a folder"),
+        (["a", "--colour", "red"], "unrecognized arguments: --colour red; see --help"),
+        (["--redraw", "a"], "a/report.json: No such file or directory; report.py RUNS writes it"),
+        (["a"], "no run to report on: skipped a: not found"),
+    ],
+)
+def test_bad_input_is_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    assert main(args) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert not list(here.iterdir())
+
+
+def test_an_output_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(here / "a", config())
+    (here / "file").touch()
+    assert main(["a", "--output", "file"]) == 2
+    assert capsys.readouterr().err == "error: output file: Not a directory; choose another --output\n"
+
+
+def test_from_runs_to_a_page_and_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(here / "runs" / "a", config())
+    write_evaluation(run / "evaluation", [[1.0, 2.0], [3.0, 5.0]])
+    write_run(here / "runs" / "b", config(seed=2), metrics(3))
+    assert main(["runs"]) == 0
+    output = capsys.readouterr()
+    assert output.err == "skipped runs/b: partial: 3 of 4 iterations\n"
+    assert output.out == "wrote report/index.html, 6 figures, from 1 run\n"
+    content = json.loads((here / "report" / "report.json").read_text())
+    assert content["made"]["command"] == "python report.py runs"
+    assert {"python", "numpy", "scipy"} <= set(content["made"]["versions"])
+    assert content["skipped"] == ["skipped runs/b: partial: 3 of 4 iterations"]
+    figures = {path.name for path in (here / "report" / "figures").iterdir()}
+    assert figures == {f"{key}{suffix}" for key in content["charts"] for suffix in (".png", ".pdf")}
+
+    first = {path: path.read_bytes() for path in (here / "report").rglob("*") if path.is_file()}
+    for path in [*(here / "report" / "figures").iterdir(), here / "report" / "index.html"]:
+        path.unlink()
+    (here / "runs").rename(here / "gone")
+    assert main(["--redraw", "report"]) == 0
+    assert {path: path.read_bytes() for path in (here / "report").rglob("*") if path.is_file()} == first
+
+
+def test_a_report_of_trainings_needs_no_torch(tmp_path: Path) -> None:
+    write_study(tmp_path / "runs")
+    for evaluation in (tmp_path / "runs").glob("*/evaluation"):
+        evaluation.rename(evaluation.with_name("other"))
+    script = (
+        "import sys; from pathlib import Path; from meta_rl.report.build import build; "
+        f"build([Path({str(tmp_path / 'runs')!r})], 'evaluation', {{}}); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT / "src", check=True)
+
+
+def test_a_long_list_of_reasons_stays_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"r{i}" for i in range(5)]) == 2
+    reasons = "; ".join(f"skipped r{i}: not found" for i in range(3))
+    assert capsys.readouterr().err == f"error: no run to report on: {reasons}; and 2 more\n"
