@@ -2,10 +2,11 @@
 # A sweep as a Slurm array: every task of the array does its part, on its own cores.
 #
 #   sbatch --array=1-8 sweeps/slurm.sh sweeps/ant_dir_batch_sizes.yaml       # without W&B: part I of 8 each
-#   sbatch --array=1-8 sweeps/slurm.sh ENTITY/meta_rl/SWEEP_ID               # with W&B: eight agents
+#   sbatch --array=1-8 --cpus-per-task=4 sweeps/slurm.sh ENTITY/meta_rl/SWEEP_ID     # with W&B: eight agents
 #
 # Submit it from the project's directory, which the nodes must share. A task that is preempted or runs out of time
-# is sent SIGTERM a minute earlier: runs save, and go on when the task is requeued or submitted again.
+# is sent SIGTERM a minute earlier: runs save, and go on when the task is requeued or submitted again. To submit some
+# tasks only, say how many parts there are: PARTS=8 sbatch --array=3,5 ...
 #SBATCH --job-name=meta_rl
 #SBATCH --cpus-per-task=16
 #SBATCH --time=24:00:00
@@ -19,10 +20,11 @@ python=${PYTHON:-.venv/bin/python}
 cores=${SLURM_CPUS_PER_TASK:-1}
 jobs=$(((cores + 3) / 4)) # four cores a run: more speed up the physics, but not much else
 
-if [ -f "$sweep" ]; then
-    part=$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN + 1))/$SLURM_ARRAY_TASK_COUNT
+if [[ $sweep == *.yaml ]]; then
+    part=$SLURM_ARRAY_TASK_ID/${PARTS:-$SLURM_ARRAY_TASK_COUNT}
     "$python" sweep.py "$sweep" --jobs "$jobs" --part "$part" &
 else
+    export META_RL_REQUEUE=1 # a run that is stopped with its node goes to another agent
     PATH=$(cd "$(dirname "$python")" && pwd):$PATH wandb agent --forward-signals "$sweep" &
 fi
 # In the background, so that the signal reaches this script at once, which hands it on.

@@ -1,5 +1,6 @@
 """evaluate.py in process: what it writes, and one line for every kind of bad input."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -366,3 +367,34 @@ def test_an_impossible_wandb_mode_is_told_first(
     assert main(["--config", str(config), *FEW, "--output", str(tmp_path / "new")]) == 2
     assert capsys.readouterr().err == "error: WANDB_MODE=onlin: expected online, offline or disabled\n"
     assert not (tmp_path / "new").exists()
+
+
+def test_several_checkpoints_are_evaluated_into_their_own_runs(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = tmp_path / "runs/other/checkpoints/last.ckpt"
+    damaged = tmp_path / "runs/damaged/checkpoints/last.ckpt"
+    for copy in (other, damaged):
+        copy.parent.mkdir(parents=True)
+    other.write_bytes(checkpoint.read_bytes())
+    damaged.write_bytes(checkpoint.read_bytes()[:100])
+    assert main(["--checkpoint", str(checkpoint), str(damaged), str(other), *FEW]) == 2
+    assert capsys.readouterr().err.startswith(f"error: checkpoint {damaged}: ")
+    assert evaluated(tmp_path / "runs/tiny/evaluation").equals(evaluated(tmp_path / "runs/other/evaluation"))
+    record = json.loads((tmp_path / "runs/other/evaluation/evaluation.json").read_text())
+    assert (record["label"], record["trained"], record["iteration"]) == ("tiny", True, 1)
+    assert (record["gradient_steps"], record["episodes"], record["inner_lr"]) == (2, 4, [0.2])
+    assert record["source"] == str(other)
+    assert record["config"]["model"]["class_path"] == "meta_rl.algorithms.FOMAML"
+
+
+def test_several_checkpoints_need_a_place_each(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
+    best = checkpoint.with_name("best.ckpt")
+    best.write_bytes(checkpoint.read_bytes())
+    for arguments, message in {
+        (str(best),): "two of them belong to",
+        (str(best), "--output", "x"): "--output: goes with one checkpoint",
+    }.items():
+        assert main(["--checkpoint", str(checkpoint), *arguments, *FEW]) == 2
+        assert message in capsys.readouterr().err
+    assert not (checkpoint.parents[1] / "evaluation").exists()

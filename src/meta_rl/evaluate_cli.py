@@ -3,11 +3,11 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from meta_rl import opengl
+from meta_rl.command_line import Parser, whole_number
 from meta_rl.errors import UserError
 
 DEFAULT_TASKS = 40
@@ -51,15 +51,8 @@ def _check_screens(args: argparse.Namespace) -> None:
         raise UserError("--view: MuJoCo's viewer finds no display; use --video instead")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises a UserError of one line where the base class prints its usage and exits."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="evaluate.py",
         description="Adapt a policy to unseen tasks by vanilla policy gradient, with fresh episodes before "
         "each step. Writes adaptation.csv and adaptation.png, or with --compare comparison.csv and "
@@ -84,8 +77,8 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="CHECKPOINT",
-        help="Of train.py, one or more; nothing else is needed. runs/NAME/checkpoints/last.ckpt, or best.ckpt, "
-        "the state after the training iteration with the highest return after adaptation.",
+        help="Of train.py, one or more: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
+        "after the training iteration with the highest return after adaptation.",
     )
     source.add_argument("--config", type=Path, help="Evaluate an untrained policy of this experiment.")
     source.add_argument(
@@ -102,10 +95,10 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
 def _add_adaptation(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_mutually_exclusive_group()
     # No default here: argparse would not see a conflict with a value that equals the default.
-    count = _whole_number(1)
+    count = whole_number(1)
     tasks.add_argument("--num_tasks", type=count, help=f"Unseen tasks to draw (default: {DEFAULT_TASKS}).")
     tasks.add_argument("--tasks", type=Path, help="CSV of tasks; its header names their parameters.")
-    steps = _whole_number(0)
+    steps = whole_number(0)
     parser.add_argument(
         "--gradient_steps",
         type=steps,
@@ -124,7 +117,7 @@ def _add_adaptation(parser: argparse.ArgumentParser) -> None:
 def _add_showing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--video",
-        type=_whole_number(1),
+        type=whole_number(1),
         nargs="?",
         const=VIDEOS,
         metavar="TASKS",
@@ -136,15 +129,6 @@ def _add_showing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Afterwards, show the adapted policy on the first task in MuJoCo's viewer.",
     )
-
-
-def _whole_number(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.lstrip("-").isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
-        return int(text)
-
-    return parse
 
 
 def _rates(text: str) -> list[float]:

@@ -24,31 +24,44 @@ from meta_rl.video import check_ffmpeg
 
 
 def evaluate_all(args: Namespace) -> int:
-    """Evaluate every policy of the command line; return 1 if adaptation of one diverged, else 0.
+    """Evaluate every policy of the command line.
+
+    Returns:
+        0, 1 if adaptation of one diverged, 2 if something does not fit; the others are evaluated.
 
     Raises:
-        UserError: for files and values that do not fit.
+        UserError: if several cannot be evaluated as asked.
     """
     sources = args.checkpoint or [args.config]
     for flag in ("output", "view"):
         if len(sources) > 1 and getattr(args, flag):
             raise UserError(f"--{flag}: goes with one checkpoint; several are written to their own runs")
-    diverged = False
-    for source in sources:
+    outputs = [args.output or default_output(source, bool(args.checkpoint)) for source in sources]
+    for output in outputs:
+        if outputs.count(output) > 1:
+            raise UserError(
+                f"--checkpoint: two of them belong to {output}; evaluate them one by one with --output"
+            )
+    code = 0
+    for source, output in zip(sources, outputs, strict=True):
         try:
-            evaluate(source, args)
+            evaluate(source, output, args)
         except NonFiniteError as error:
-            diverged = True
+            code = max(code, 1)
             message = f"error: {source}: adaptation diverged, {error}; try a smaller --inner_lr"
             print(message, file=sys.stderr)
-    return int(diverged)
+        except UserError as error:  # the others are evaluated nevertheless
+            code = 2
+            print(f"error: {error}", file=sys.stderr)
+    return code
 
 
-def evaluate(source: Path, args: Namespace) -> None:
+def evaluate(source: Path, output: Path, args: Namespace) -> None:
     """Adapt a policy to every task; write the table, the figure and the videos, and print a summary.
 
     Args:
         source: A checkpoint, or a YAML file if that is what the command line names.
+        output: Directory to write to.
         args: The rest of the command line.
 
     Raises:
@@ -61,7 +74,7 @@ def evaluate(source: Path, args: Namespace) -> None:
     mode = choose_mode()
     env, steps = policy.data.env, policy.gradient_steps(args.gradient_steps)
     tasks = tasks_to_test(env, args.tasks, args.num_tasks, args.seed)
-    output = make_output(args.output or default_output(source, bool(args.checkpoint)))
+    make_output(output)
 
     start = time.perf_counter()
     frame = policy.adapt(env, tasks, steps, args.episodes, args.seed, args.inner_lr)
@@ -91,8 +104,9 @@ def check_adaptation(policy: LoadedPolicy, args: Namespace) -> None:
     """Raise a UserError if a policy that does not adapt is asked to."""
     if policy.learner.adapts:
         return
+    several = args.checkpoint and len(args.checkpoint) > 1  # asked of those that do
     for flag in ("gradient_steps", "inner_lr"):
-        if getattr(args, flag):
+        if getattr(args, flag) and not several:
             raise UserError(f"--{flag}: {type(policy.learner).__name__} takes no gradient step; leave it out")
 
 

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from meta_rl.command_line import Parser
 from meta_rl.errors import UserError
 
 
@@ -74,15 +75,8 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises a UserError of one line where the base class prints its usage and exits."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="report.py",
         description="Learning curves, ablations, adaptation, costs and verdicts of a set of runs: figures, "
         "the numbers in them, and a page index.html. Runs that are missing, partial, damaged or of another "

@@ -103,6 +103,40 @@ def test_auto_writes_over_what_a_start_left_without_a_checkpoint(lab: Any) -> No
     assert [s["outcome"] for s in starts(lab)] == [None, "done"]
 
 
+def test_auto_has_nothing_to_do_in_a_finished_run(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.train() == 0
+    before = lab.content()
+    assert lab.train("--ckpt_path=auto") == 0
+    assert "runs/tiny: finished already, 3 iterations" in capsys.readouterr().out
+    assert lab.content() == before
+
+
+def test_auto_completes_the_record_of_a_run_that_was_killed_at_its_very_end(lab: Any) -> None:
+    assert lab.train() == 0
+    record = lab.runs / "tiny/run.json"
+    record.write_text(record.read_text().replace('"done"', "null"))
+    assert lab.train("--ckpt_path=auto") == 0
+    assert [s["outcome"] for s in starts(lab)] == ["done"]
+
+
+def test_a_signal_in_the_last_iteration_comes_too_late(lab: Any) -> None:
+    model = {"class_path": "plugins.Terminated", "init_args": {"policy": {"hidden_sizes": [4]}}}
+    assert lab.train("--trainer.max_steps=2", model=model) == 0
+    assert starts(lab)[0]["outcome"] == "done"
+
+
+def test_auto_does_not_write_over_a_finished_run(lab: Any, refused: Callable[..., str]) -> None:
+    assert lab.train() == 0
+    (lab.runs / "tiny/checkpoints/last.ckpt").unlink()
+    assert "runs/tiny holds a finished run without its last.ckpt" in refused("--ckpt_path=auto")
+
+
+def test_a_file_in_the_place_of_the_directory_is_one_line(lab: Any, refused: Callable[..., str]) -> None:
+    lab.runs.mkdir()
+    (lab.runs / "tiny").write_text("a file")
+    assert "runs/tiny: Not a directory; choose another --name" in refused("--ckpt_path=auto")
+
+
 def test_a_run_that_another_process_trains_is_left_alone(lab: Any, refused: Callable[..., str]) -> None:
     assert lab.train() == 0
     code = (

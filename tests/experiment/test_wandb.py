@@ -110,10 +110,11 @@ def test_wandb_can_be_turned_off_in_the_config(nobody: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sweep", "code", "requeued"), [("s", 143, 1), ("s", 1, 0), ("", 143, 0), ("s", 0, 0)]
+    ("sweep", "requeue", "code", "requeued"),
+    [("s", "1", 143, 1), ("s", "1", 1, 0), ("", "1", 143, 0), ("s", "", 143, 0), ("s", "1", 0, 0)],
 )
 def test_a_sweeps_run_that_was_stopped_is_given_to_an_agent_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: str, code: int, requeued: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: str, requeue: str, code: int, requeued: int
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = RunDirectory(tmp_path, "r")
@@ -123,5 +124,6 @@ def test_a_sweeps_run_that_was_stopped_is_given_to_an_agent_again(
     calls: list[int] = []
     monkeypatch.setattr(logger.experiment, "mark_preempting", lambda: calls.append(1))
     monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+    monkeypatch.setenv("META_RL_REQUEUE", requeue)
     tracking.finish([logger], code)
     assert len(calls) == requeued

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meta_rl.experiment.run_directory import RunDirectory
 from meta_rl.sweep.cli import main
 
 Write = Callable[..., Path]
@@ -124,6 +125,48 @@ def test_parts_share_the_points(write: Write) -> None:
     assert all(len(starts(name)) == 1 for name in ALL)
 
 
+def test_a_part_may_be_empty(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write()
+    assert main(["sweep.yaml", "--part", "5/8"]) == 0
+    assert "0 of 0 runs finished" in capsys.readouterr().out
+
+
+def test_what_another_sweep_trains_is_left_to_it(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write()
+    directory = RunDirectory("runs/sweep", "seed1-rate0.2")
+    directory.claim(resume=False)
+    try:
+        assert main(["sweep.yaml"]) == 1
+    finally:
+        directory.release()
+    assert "3 of 4 runs finished, 1 trained elsewhere" in capsys.readouterr().out
+    assert runs() == ALL - {"seed1-rate0.2"}
+    assert main(["sweep.yaml"]) == 0
+    assert runs() == ALL
+
+
+def test_the_place_of_the_runs_may_be_spelled_otherwise(write: Write, tmp_path: Path) -> None:
+    write(command=["${env}", "A=1", "${interpreter}", "-u", "${program}", "${args}"])
+    assert main(["sweep.yaml"]) == 0
+    assert main(["sweep.yaml", "--runs_dir", str(tmp_path / "runs")]) == 0
+    assert len(starts("seed1-rate0.1")) == 1
+
+
+def test_the_last_lines_are_those_of_the_last_start(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write(parameters={"does": {"values": ["fail"]}, "x": {"values": [1, 2]}})
+    Path("runs/sweep").mkdir(parents=True)
+    Path("runs/sweep/x1.log").write_text("an older start\n")
+    write(parameters={"does": {"value": "refuse"}, "x": {"values": [1, 2]}})
+    assert main(["sweep.yaml"]) == 1
+    assert "group sweep" in capsys.readouterr().err
+    assert Path("runs/sweep/x1.log").read_text().startswith("an older start\n")
+
+
+def test_a_run_that_cannot_be_started_is_one_line(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write(command=["no-such-program", "${program}", "${args}"])
+    assert "cannot start no-such-program program.py: No such file" in refusal(capsys, "sweep.yaml")
+
+
 def test_a_dry_run_starts_nothing(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write()
     assert main(["sweep.yaml", "--dry_run"]) == 0
@@ -161,5 +204,5 @@ def test_bad_input_is_one_line(write: Write, capsys: pytest.CaptureFixture[str])
     write(program="none.py")
     assert "program none.py is not here" in refusal(capsys, "sweep.yaml")
     write(parameters={"x": {"values": [1, 1]}})
-    assert "two points are both named x1" in refusal(capsys, "sweep.yaml")
+    assert "two points would both be x1" in refusal(capsys, "sweep.yaml")
     assert not Path("runs").exists()

@@ -26,6 +26,12 @@ def test_a_grid_varies_its_first_parameter_slowest(write: Write) -> None:
     assert points(read_sweep(write(parameters=parameters, run_cap=3)), None) == grid[:3]
 
 
+def test_a_grid_takes_whole_numbers_from_min_to_max(write: Write) -> None:
+    sweep = read_sweep(write(parameters={"a": {"min": 1, "max": 3}}))
+    assert [p["a"] for p in points(sweep, None)] == [1, 2, 3]
+    assert names(sweep, points(sweep, None)) == ["a1", "a2", "a3"]
+
+
 def test_a_random_search_is_a_function_of_its_parameters(write: Write) -> None:
     parameters = {"a": {"min": 0.0, "max": 1.0}, "b": {"values": [1, 2, 3]}}
     sweep = read_sweep(write(method="random", parameters=parameters))
@@ -91,7 +97,13 @@ def test_commands_are_those_of_the_agent(write: Write, macro: str, expected: lis
     words = ["${env}", "${interpreter}", "${program}", "--config=x.yaml", macro]
     sweep = read_sweep(write(parameters=parameters, command=words))
     (point,) = points(sweep, None)
-    assert command(sweep, point) == [sys.executable, "program.py", "--config=x.yaml", *expected]
+    assert command(sweep, point) == [
+        "/usr/bin/env",
+        sys.executable,
+        "program.py",
+        "--config=x.yaml",
+        *expected,
+    ]
     theirs = create_sweep_command_args({"args": {k: {"value": v} for k, v in point.items()}})
     assert theirs[macro[2:-1]] == expected
 

@@ -30,7 +30,7 @@ SHIPPED = sorted((ROOT / "sweeps").glob("*.yaml"))
         ({"parameters": {"a": {"values": 3}}}, "a.values must be a list with something in it, got 3"),
         ({"parameters": {"a": {"values": []}}}, "a.values must be a list"),
         (
-            {"parameters": {"a": {"min": 0, "max": 1}}},
+            {"parameters": {"a": {"min": 0.0, "max": 1}}},
             "a: a grid needs value or values; or set method: random",
         ),
         (
@@ -40,7 +40,7 @@ SHIPPED = sorted((ROOT / "sweeps").glob("*.yaml"))
         ({"method": "random", "parameters": {"a": {"min": 0}}}, "a: uniform needs max"),
         (
             {"method": "random", "parameters": {"a": {"min": "1e-3", "max": 1}}},
-            "a.min must be a number, got '1e-3'",
+            "a.min must be a finite number, got '1e-3'",
         ),
         ({"method": "random", "parameters": {"a": {"min": 2, "max": 1}}}, "cannot draw from 2 to 1"),
         (
@@ -59,6 +59,28 @@ SHIPPED = sorted((ROOT / "sweeps").glob("*.yaml"))
             "q and sigma must be positive",
         ),
         ({"command": ["${program}", "${args_json}"]}, r"\$\{args_json\} is not supported"),
+        ({"method": "random", "parameters": {"a": {"values": [1, 2], "probabilities": 0.5}}}, "add up to 1"),
+        (
+            {"method": "random", "parameters": {"a": {"min": 0, "max": 1, "probabilities": [1.0]}}},
+            "add up to 1",
+        ),
+        ({"method": "random", "parameters": {"a": {"values": None}}}, "a.values must be a list"),
+        ({"method": "random", "parameters": {"a": {"distribution": [1]}}}, "is not supported; known"),
+        (
+            {"method": "random", "parameters": {"a": {"min": 0.0, "max": float("inf")}}},
+            "must be a finite number",
+        ),
+        (
+            {"method": "random", "parameters": {"a": {"distribution": "int_uniform", "min": 0.5, "max": 2}}},
+            "cannot draw from 0.5 to 2",
+        ),
+        (
+            {"method": "random", "parameters": {"a": {"distribution": "log_uniform", "min": 0, "max": 5000}}},
+            "cannot draw from 0 to 5000",
+        ),
+        ({"parameters": {"a": {"value": 1, "values": [1]}}}, "a has both value and values; keep one"),
+        ({"command": "python program.py"}, "command must be a list of words, got 'python program.py'"),
+        ({"run_cap": True}, "run_cap must be a whole number of at least 1, got True"),
         ({"run_cap": 0}, "run_cap must be a whole number of at least 1, got 0"),
     ],
 )
@@ -116,7 +138,7 @@ def test_every_shipped_sweep_makes_valid_runs(
         for i, point in zip(range(longest), every, strict=False)
     ]
     for point in diagonal:
-        words = [word for word in command(sweep, point)[2:] if not word.startswith("--ckpt_path")]
+        words = [word for word in command(sweep, point)[3:] if not word.startswith("--ckpt_path")]
         files = [word.partition("=")[2] for word in words if word.startswith("--config=")]
         assert len(files) == 1
         config = read_config(files[0], [word for word in words if not word.startswith("--config=")])

@@ -57,6 +57,17 @@ class Provenance:
         start |= {"last_step": last_step, "seconds": round(elapsed.total_seconds(), 1), "outcome": outcome}
         self._write()
 
+    def complete(self) -> None:
+        """Mark a run as done whose last start was cut off after its last iteration."""
+        if not self.finished() and self.starts:
+            self.starts[-1]["outcome"] = "done"
+            self._write()
+
+    def finished(self) -> bool:
+        """Whether the file says that the run is done."""
+        self.starts = read_starts(self.path)
+        return bool(self.starts) and self.starts[-1]["outcome"] == "done"
+
     def undo(self) -> None:
         """Remove the entry of a start that never trained."""
         if self.starts:
@@ -79,7 +90,7 @@ def read_starts(path: Path) -> list[dict[str, Any]]:
         starts = json.loads(path.read_text())["starts"]
         if not all(isinstance(start["command"], str) and "outcome" in start for start in starts):
             raise TypeError
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not the record of a run; move it away") from None

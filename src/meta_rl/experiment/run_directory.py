@@ -75,9 +75,11 @@ class RunDirectory:
             self.descriptor = None
 
     def _lock(self) -> None:
-        self.descriptor = os.open(self.path, os.O_RDONLY)
         try:
+            self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (NotADirectoryError, PermissionError) as error:
+            raise UserError(f"{self.path}: {error.strerror}; choose another --name") from None
         except BlockingIOError:
             self.release()
             raise UserError(
@@ -94,9 +96,26 @@ class RunDirectory:
         """Keep this start's configuration beside those of the earlier starts."""
         names = (f"config-{n}.yaml" if n else "config.yaml" for n in itertools.count())
         file = next(file for name in names if not (file := self.path / name).exists())
-        with file.open("x") as stream:
-            stream.write(text)
+        try:
+            with file.open("x") as stream:
+                stream.write(text)
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}; choose another --runs_dir") from None
         return file
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process is training in a run's directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without such locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def make_output(path: Path) -> Path:

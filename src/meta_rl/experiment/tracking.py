@@ -82,11 +82,13 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
 def finish(loggers: list[Logger], code: int) -> None:
     """Close what `start` opened, marking the run as failed unless `code` is 0.
 
-    A run of a sweep that was stopped by a signal is marked as preempted: W&B gives it to an agent again.
+    A run of a sweep that was stopped by a signal is marked as preempted where META_RL_REQUEUE is set: W&B
+    gives it to an agent again. Elsewhere it is not: early termination stops hopeless runs by a signal, too.
     """
+    requeue = code > 128 and os.environ.get("WANDB_SWEEP_ID") and os.environ.get("META_RL_REQUEUE")
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            if code > 128 and os.environ.get("WANDB_SWEEP_ID"):
+            if requeue:
                 logger.experiment.mark_preempting()
             logger.experiment.finish(exit_code=code)
 

@@ -46,8 +46,13 @@ class Session:
         cli.config.name = tracking.distinct(cli.config.name or default_name)
         self.directory = RunDirectory(cli.config.runs_dir, cli.config.name)
         self.source = self.directory.find(cli.config.ckpt_path)
-        # What a killed start left without a checkpoint is written over.
-        restart = cli.config.ckpt_path == "auto" and self.source is None
+        self.record = Provenance(self.directory.record)
+        automatic = cli.config.ckpt_path == "auto"
+        restart = automatic and self.source is None  # over what a killed start left without a checkpoint
+        if restart and self.record.finished():
+            raise UserError(
+                f"{self.directory.path} holds a finished run without its last.ckpt; choose another --name"
+            )
         cli.config.ckpt_path = None  # the saved configuration describes the experiment, not this start
         self.config = cli.plain()
         checkpoint = load_checkpoint(self.source) if self.source else None
@@ -57,19 +62,30 @@ class Session:
         self.own = restart or (self.source is not None and self.directory.holds(self.source))
         same = self.own and checkpoint and checkpoint[KEY]["config"]["name"] == self.directory.name
         self.wandb_id = tracking.run_id(checkpoint if same else None)
-        self.record = Provenance(self.directory.record)
         self.stop = GracefulStop()
         saving = Checkpointing(self.directory, cli.config.checkpoint_every, self.config, self.wandb_id)
         callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
         torch.set_float32_matmul_precision(cli.config.matmul_precision)
         self.trainer = cli.make_trainer(callbacks, self.directory.path)
+        steps = self.trainer.max_steps
+        self.complete = automatic and 0 < steps <= self.first_step
         if checkpoint and self.source:
-            check_resumable(checkpoint, self.config, self.source, self.trainer.max_steps)
+            check_resumable(checkpoint, self.config, self.source, -1 if self.complete else steps)
 
     def run(self) -> int:
-        """Train; return the exit code."""
+        """Train, or say that there is nothing left to do; return the exit code."""
+        fresh = self.directory.claim(resume=self.own)
+        try:
+            if self.complete:
+                self.record.complete()
+                print(f"{self.directory.path}: finished already, {self.first_step} iterations")
+                return 0
+            return self._train(fresh)
+        finally:
+            self.directory.release()
+
+    def _train(self, fresh: bool) -> int:
         directory, config = self.directory, None
-        fresh = directory.claim(resume=self.own)
         try:
             with exit_on_signals():
                 config = directory.save_config(self.cli.dump())
@@ -80,9 +96,9 @@ class Session:
                     self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
                 print(self._introduction(), flush=True)
                 code = self._fit()
-        except BaseException:
-            tracking.finish(self.trainer.loggers, code=1)
-            directory.release()
+        except BaseException as error:
+            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
+            tracking.finish(self.trainer.loggers, code)
             if self.trainer.global_step > self.first_step:
                 self.record.end(self.trainer.global_step, "failed")
             elif fresh:  # it never started: leave things as they were
@@ -91,10 +107,9 @@ class Session:
                 config.unlink()
                 self.record.undo()
             raise
-        outcome = "done" if code == 0 else "stopped" if self.stop.signal is not None else "failed"
+        outcome = "done" if code == 0 else "stopped" if code > 128 else "failed"
         self.record.end(self.trainer.global_step, outcome)
         tracking.finish(self.trainer.loggers, code)
-        directory.release()
         return code
 
     def _fit(self) -> int:
@@ -125,7 +140,7 @@ class Session:
             raise UserError(
                 "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
             )
-        if self.stop.signal is not None:
+        if self.stop.signal is not None and trainer.global_step != trainer.max_steps:
             print(f"stopped at iteration {trainer.global_step}; resume with: {self.resume}")
             return 128 + self.stop.signal
         evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])

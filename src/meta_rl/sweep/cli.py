@@ -2,68 +2,99 @@
 
 import argparse
 import csv
+import os
 import re
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
+from meta_rl.command_line import Parser, whole_number
 from meta_rl.errors import UserError
-from meta_rl.sweep.file import Sweep, read_sweep
-from meta_rl.sweep.local import FIRST_REFUSED, REFUSED, Pool, Run, plan
+from meta_rl.sweep.file import read_sweep
+from meta_rl.sweep.local import Pool, Run, plan
+
+REFUSED = 2  # the exit code for bad input
+FIRST_REFUSED = 3  # so many at the start, and the rest is not tried
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep as the command line says.
 
     Returns:
-        0 when all runs are finished, 1 if some failed, 2 for bad input, 130 or 143 after Ctrl-C or SIGTERM.
+        0 when all runs are finished, 1 if some are not, 2 for bad input, 128 and its number after a signal.
         Other exceptions are bugs and keep their traceback.
     """
     try:
         args = _parser().parse_args(argv)
         sweep = read_sweep(args.sweep)
-        runs = plan(sweep, args.runs_dir, args.count, args.part)
+        root = args.runs_dir / args.sweep.stem
+        runs = plan(sweep, root, args.count, args.part)
         if args.dry_run:
             for run in runs:
-                print(f"{run.state:8}", *run.words[1:])
+                print(f"{run.state:9}", shlex.join(run.words))
             return 0
-        return _run(sweep, runs, args.jobs)
+        return _run(root, runs, args.jobs)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the first run; later `_signals` takes care
+        return 130
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
-def _run(sweep: Sweep, runs: Sequence[Run], jobs: int) -> int:
+def _run(root: Path, runs: Sequence[Run], jobs: int) -> int:
     waiting = [run for run in runs if run.state == "waiting"]
-    finished = len(runs) - len(waiting)
-    where = runs[0].path.parent
-    print(
-        f"{where}: {len(runs)} runs, {finished} finished already, {min(jobs, len(waiting))} at a time",
-        flush=True,
+    finished = sum(run.state == "finished" for run in runs)
+    print(f"{root}: {len(runs)} runs, {finished} finished already, {jobs} at a time", flush=True)
+    pool = Pool(jobs)
+    bar = tqdm(
+        total=len(runs), initial=finished, unit="run", file=sys.stdout, disable=not sys.stdout.isatty()
     )
-    pool, received = Pool(jobs), 0
-    bar = tqdm(total=len(runs), initial=finished, unit="run", disable=not sys.stdout.isatty())
-    with _signals(pool) as signals, bar:
-        while (waiting and not pool.stopping) or pool.running:
-            while waiting and not pool.stopping and len(pool.running) < jobs:
-                pool.start(waiting.pop(0), sweep.path.stem)
-            for run in pool.wait():
-                bar.update(run.state == "finished")
-                bar.write(_line(run, sum(r.state == "finished" for r in runs), len(runs)))
-            tried = [run for run in runs if run.code is not None]
-            if len(tried) >= FIRST_REFUSED and all(run.code == REFUSED for run in tried):
-                pool.stopping = True  # the sweep is wrong, not one of its points
-        received = signals[-1] if signals else 0
-    return _summary(runs, received)
+    with _signals(pool) as received, bar:
+        try:
+            while (waiting and not pool.stopping) or pool.running:
+                _fill(pool, waiting, root.name)
+                if pool.running:
+                    run = pool.wait()
+                    bar.update(run.state == "finished")
+                    bar.write(_line(run, runs))
+                    sys.stdout.flush()
+                pool.stopping |= _hopeless(runs)
+        except BaseException:
+            pool.stop()
+            while pool.running:
+                pool.wait()
+            raise
+    return _summary(root, runs, received[0] if received else 0)
 
 
-def _line(run: Run, finished: int, total: int) -> str:
-    return f"[{finished}/{total}] {run.name} {run.state} after {run.seconds:.0f} s{_last_return(run)}"
+def _fill(pool: Pool, waiting: list[Run], group: str) -> None:
+    """Start what there is room for. A run may have been finished or begun elsewhere since the start."""
+    while waiting and not pool.stopping and len(pool.running) < pool.jobs:
+        run = waiting.pop(0)
+        run.look()
+        if run.state == "waiting":
+            pool.start(run, group)
+
+
+def _hopeless(runs: Sequence[Run]) -> bool:
+    """Whether the sweep itself is wrong, not one of its points: all its first runs were refused."""
+    tried = [run for run in runs if run.code is not None]
+    refused = len(tried) >= FIRST_REFUSED and all(run.code == REFUSED for run in tried)
+    return refused and not any(run.state == "finished" for run in runs)
+
+
+def _line(run: Run, runs: Sequence[Run]) -> str:
+    finished = sum(r.state == "finished" for r in runs)
+    return f"[{finished}/{len(runs)}] {run.name} {run.state} after {run.seconds:.0f} s{_last_return(run)}"
 
 
 def _last_return(run: Run) -> str:
@@ -74,33 +105,40 @@ def _last_return(run: Run) -> str:
     return f", return after adaptation {float(value):.2f}" if value else ""
 
 
-def _summary(runs: Sequence[Run], received: int) -> int:
+def _summary(root: Path, runs: Sequence[Run], received: int) -> int:
     """Print what became of the runs, failed ones with their last lines; the exit code."""
-    failed = [run for run in runs if run.state == "failed"]
-    for run in failed:
+    by_state = {
+        state: [run for run in runs if run.state == state] for state in ("finished", "failed", "elsewhere")
+    }
+    for run in by_state["failed"]:
         print(f"\nfailed: {run.name} (exit code {run.code}), {run.log}:", file=sys.stderr)
         print(*(f"    {line}" for line in run.last_lines()), sep="\n", file=sys.stderr)
-    finished = sum(run.state == "finished" for run in runs)
-    rest = len(runs) - finished - len(failed)
-    parts = [f"{finished} of {len(runs)} runs finished", f"{len(failed)} failed" if failed else ""]
-    parts.append(f"{rest} not done" if rest else "")
-    hint = "; the same command goes on" if rest or failed else f" in {runs[0].path.parent}"
-    print(", ".join(filter(None, parts)) + hint, flush=True)
+    rest = len(runs) - sum(map(len, by_state.values()))
+    parts = [f"{len(by_state['finished'])} of {len(runs)} runs finished"]
+    counts = {
+        "failed": len(by_state["failed"]),
+        "trained elsewhere": len(by_state["elsewhere"]),
+        "not done": rest,
+    }
+    parts += [f"{n} {what}" for what, n in counts.items() if n]
+    hint = "; the same command goes on" if len(parts) > 1 else f" in {root}"
+    print(", ".join(parts) + hint, flush=True)
     if received:
         return 128 + received
-    return 1 if failed or rest else 0
+    return int(len(parts) > 1)
 
 
 @contextmanager
 def _signals(pool: Pool) -> Iterator[list[int]]:
-    """On Ctrl-C or SIGTERM runs save and end, on a second one they are killed. Yields what was received."""
+    """On a signal runs save and end; on a second Ctrl-C they are killed. Yields the signals that came."""
     received: list[int] = []
 
     def stop(number: int, _: object) -> None:
         received.append(number)
-        pool.stop(signal.SIGKILL if len(received) > 1 else signal.SIGTERM)
+        pool.stop(kill=received.count(signal.SIGINT) > 1)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield received
     finally:
@@ -108,19 +146,14 @@ def _signals(pool: Pool) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="sweep.py",
         description="Run a W&B sweep file on this machine, without account or network: every point is a "
         "process of its own in RUNS_DIR/SWEEP/. Started again, it skips what is finished and goes on.",
         allow_abbrev=False,
     )
-    count = _at_least(1)
+    count = whole_number(1)
     parser.add_argument(
         "sweep", type=Path, help="A file in W&B's format, method grid or random: sweeps/*.yaml."
     )
@@ -138,15 +171,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Default: runs.")
     parser.add_argument("--dry_run", action="store_true", help="Only print the commands.")
     return parser
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
-        return int(text)
-
-    return parse
 
 
 def _part(text: str) -> tuple[int, int]:

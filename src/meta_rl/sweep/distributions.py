@@ -41,6 +41,7 @@ def _quantised(draw: Draw) -> Draw:
 
 DISTRIBUTIONS: dict[str, tuple[Draw, frozenset[str]]] = {  # how to draw, and the keys that it needs
     "categorical": (_categorical, frozenset({"values"})),
+    "categorical_w_probabilities": (_categorical, frozenset({"values", "probabilities"})),
     "int_uniform": (lambda rng, p: int(rng.integers(p["min"], p["max"] + 1)), frozenset({"min", "max"})),
     "uniform": (_uniform, frozenset({"min", "max"})),
     "q_uniform": (_quantised(_uniform), frozenset({"min", "max"})),

@@ -4,76 +4,102 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Literal
 
-from meta_rl.errors import UserError
+from meta_rl.errors import UserError, one_line
 from meta_rl.experiment.provenance import read_starts
+from meta_rl.experiment.run_directory import is_held
 from meta_rl.sweep.file import Sweep
 from meta_rl.sweep.points import command, names, points
 
 LAST_LINES = 5  # of a failed run's log
-REFUSED = 2  # the exit code for bad input
-FIRST_REFUSED = 3  # so many at the start, and the rest is not tried
+OWN = ("--runs_dir=", "--name=", "--ckpt_path=")  # options that belong to the place, not to the experiment
 
-State = Literal["waiting", "finished", "failed", "stopped"]
+State = Literal["waiting", "finished", "failed", "stopped", "elsewhere"]
 
 
 @dataclass
 class Run:
-    """One point: its command, where it writes, and what became of it."""
+    """One point: its command, where it writes, and what became of it.
+
+    Attributes:
+        name: Of its directory.
+        words: Its command.
+        arguments: The part of it behind the program.
+        path: Its directory.
+        state: `elsewhere` where another process is training it.
+        code: Exit code of the process that was started here.
+        seconds: How long that took.
+        log_start: Where its output begins in the log, which earlier starts have written too.
+    """
 
     name: str
     words: list[str]
+    arguments: list[str]
     path: Path
     state: State = "waiting"
     code: int | None = None
     seconds: float = 0.0
+    log_start: int = 0
 
     @property
     def log(self) -> Path:
         return self.path.with_name(f"{self.name}.log")
 
     def last_lines(self) -> list[str]:
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return [line for line in lines if line.strip()][-LAST_LINES:]
+        """The end of what this start has written."""
+        text = self.log.read_bytes()[self.log_start :].decode(errors="replace")
+        return [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
 
     def look(self) -> None:
-        """Recognise a finished run. Raises a UserError if the directory holds that of another command."""
+        """See whether it is finished or trained elsewhere.
+
+        Raises:
+            UserError: if the directory holds the run of another command.
+        """
         starts = read_starts(self.path / "run.json")
-        if not starts:
-            return
-        if shlex.split(starts[0]["command"])[1:] != self.words[1:]:
+        if starts and _experiment(shlex.split(starts[0]["command"])[2:]) != _experiment(self.arguments):
             raise UserError(
                 f"{self.path}: was started by another command than the sweep's now; move it away, rename "
                 "the sweep file, or choose another --runs_dir"
             )
-        self.state = "finished" if starts[-1]["outcome"] == "done" else "waiting"
+        if starts and starts[-1]["outcome"] == "done":
+            self.state = "finished"
+        elif self.path.is_dir() and is_held(self.path):
+            self.state = "elsewhere"
 
 
-def plan(sweep: Sweep, runs_dir: Path, count: int | None, part: tuple[int, int]) -> list[Run]:
+def _experiment(arguments: Sequence[str]) -> list[str]:
+    return [argument for argument in arguments if not argument.startswith(OWN)]
+
+
+def plan(sweep: Sweep, root: Path, count: int | None, part: tuple[int, int]) -> list[Run]:
     """The runs of a sweep, or of part i of n; those that are finished already say so.
 
     Raises:
-        UserError: if a directory holds something else, or two points would share one.
+        UserError: if a directory holds something else, or two points are the same.
     """
     if not Path(sweep.program).is_file():
         raise UserError(
             f"{sweep.path}: program {sweep.program} is not here; start in the project's directory"
         )
-    root, chosen = runs_dir / sweep.path.stem, points(sweep, count)
+    chosen = points(sweep, count)
     labels = names(sweep, chosen)
     if len(set(labels)) < len(labels):
         double = next(label for label in labels if labels.count(label) > 1)
-        raise UserError(f"{sweep.path}: two points are both named {double}; remove the repeated value")
+        raise UserError(f"{sweep.path}: two points would both be {double}; their values must differ by more")
     runs = []
     for name, point in list(zip(labels, chosen, strict=True))[part[0] - 1 :: part[1]]:
-        own = [f"--runs_dir={root}", f"--name={name}", "--ckpt_path=auto"]
-        runs.append(Run(name, command(sweep, point) + own, root / name))
+        words = [*command(sweep, point), f"--runs_dir={root}", f"--name={name}", "--ckpt_path=auto"]
+        behind = words.index(sweep.program) + 1 if sweep.program in words else 1
+        runs.append(Run(name, words, words[behind:], root / name))
     for run in runs:
         run.look()
     return runs
@@ -85,7 +111,8 @@ class Pool:
 
     Attributes:
         jobs: Processes at a time.
-        stopping: Whether to start no more: after a signal, or when the first runs are all refused.
+        stopping: Whether to start no more.
+        running: By process: its run, its cores, and when it began.
     """
 
     jobs: int
@@ -93,43 +120,58 @@ class Pool:
     running: dict[subprocess.Popen, tuple[Run, Sequence[int], float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.ended: SimpleQueue[subprocess.Popen] = SimpleQueue()
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         # More processes than cores share all of them, with one thread each.
         shares = [cores[i :: self.jobs] if self.jobs <= len(cores) else [] for i in range(self.jobs)]
         self.free = deque[Sequence[int]](shares)
 
     def start(self, run: Run, group: str) -> None:
-        """Start a run on free cores, its output in its log."""
+        """Start a run on free cores, its output in its log. Raises a UserError if that is impossible."""
         cores = self.free.popleft()
         environment = {k: v for k, v in os.environ.items() if k not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
         environment.setdefault("WANDB_RUN_GROUP", group)
         environment.setdefault("OMP_NUM_THREADS", str(len(cores) or 1))
-        run.log.parent.mkdir(parents=True, exist_ok=True)
-        with run.log.open("a") as log:
-            # A process group of its own: Ctrl-C reaches it through `stop` only.
-            process = subprocess.Popen(
-                run.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, process_group=0
-            )
+        try:
+            run.log.parent.mkdir(parents=True, exist_ok=True)
+            with run.log.open("ab") as log:
+                run.log_start = log.tell()
+                # A process group of its own: Ctrl-C reaches it through `stop` only.
+                options = {"stdout": log, "stderr": log, "env": environment, "process_group": 0}
+                process = subprocess.Popen(run.words, stdin=subprocess.DEVNULL, **options)
+        except (OSError, ValueError) as error:  # no room, no right, no such program, a NUL in an argument
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise UserError(f"{run.log}: cannot start {shlex.join(run.words[:2])}: {reason}") from None
+        self.running[process] = (run, cores, time.monotonic())
+        if self.stopping:  # a signal has come meanwhile
+            process.terminate()
         if cores:
             os.sched_setaffinity(process.pid, cores)
-        self.running[process] = (run, cores, time.monotonic())
+        threading.Thread(target=self._watch, args=[process], daemon=True).start()
 
-    def wait(self) -> list[Run]:
-        """Wait until a process ends; the runs that have ended, with their state."""
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-        ended = [process for process in self.running if process.poll() is not None]
-        return [self._end(process) for process in ended]
-
-    def _end(self, process: subprocess.Popen) -> Run:
+    def wait(self) -> Run:
+        """Wait until a process ends; its run, with what became of it."""
+        process = self.ended.get()
         run, cores, start = self.running.pop(process)
         self.free.append(cores)
         run.code, run.seconds = process.returncode, time.monotonic() - start
-        stopped = self.stopping and run.code in (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM)
+        asked = {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
+        stopped = self.stopping and run.code in asked
         run.state = "finished" if run.code == 0 else "stopped" if stopped else "failed"
         return run
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Let no more start, and ask those that run to save and end."""
+    def stop(self, kill: bool = False) -> None:
+        """Let no more start, and ask those that run to save and end, or kill them with their workers."""
         self.stopping = True
-        for process in self.running:
-            process.send_signal(number)
+        for process in list(self.running):
+            try:
+                if kill:
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    os.kill(process.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+
+    def _watch(self, process: subprocess.Popen) -> None:
+        process.wait()
+        self.ended.put(process)

@@ -15,7 +15,7 @@ from meta_rl.sweep.distributions import DISTRIBUTIONS, implied
 from meta_rl.sweep.file import Sweep
 
 Point = Mapping[str, Any]  # by the parameter's dotted name
-LONGEST_NAME = 180  # characters; file systems allow 255 bytes
+LONGEST_NAME = 180  # bytes; file systems allow 255
 DEFAULT_COUNT = 10  # of a random search without --count and run_cap
 
 
@@ -27,19 +27,23 @@ def points(sweep: Sweep, count: int | None) -> list[Point]:
     """
     count = count or sweep.run_cap
     if sweep.method == "grid":
-        values = [p["values"] if "values" in p else [p["value"]] for p in sweep.parameters.values()]
-        grid: list[Point] = [
-            dict(zip(sweep.parameters, chosen, strict=True)) for chosen in itertools.product(*values)
-        ]
-        return grid[:count]
+        chosen = itertools.islice(itertools.product(*map(_values, sweep.parameters.values())), count)
+        return [dict(zip(sweep.parameters, values, strict=True)) for values in chosen]
     text = json.dumps(sweep.parameters, sort_keys=True, default=str)
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
     return [_draw(sweep, np.random.default_rng([seed, i])) for i in range(count or DEFAULT_COUNT)]
 
 
+def _values(parameter: Mapping[str, Any]) -> Sequence[Any]:
+    """Of a parameter in a grid; W&B also takes whole numbers from min to max."""
+    if "value" in parameter:
+        return [parameter["value"]]
+    return parameter["values"] if "values" in parameter else range(parameter["min"], parameter["max"] + 1)
+
+
 def _draw(sweep: Sweep, rng: np.random.Generator) -> Point:
     point: dict[str, Any] = {}
-    for name, parameter in sweep.parameters.items():
+    for name, parameter in sorted(sweep.parameters.items()):  # their order in the file changes nothing
         if "value" in parameter:
             point[name] = parameter["value"]
         else:
@@ -52,7 +56,7 @@ def command(sweep: Sweep, point: Point) -> list[str]:
     """What W&B's agent would start for a point, with this Python."""
     plain = [f"{name}={value}" for name, value in point.items()]
     macros: dict[str, Sequence[str]] = {
-        "${env}": [],  # /usr/bin/env changes nothing
+        "${env}": ["/usr/bin/env"],
         "${interpreter}": [sys.executable],
         "${program}": [sweep.program],
         "${args}": [f"--{argument}" for argument in plain],
@@ -66,12 +70,13 @@ def names(sweep: Sweep, points: Sequence[Point]) -> list[str]:
 
     Names do not depend on how many points there are, so that a restart finds its runs.
     """
-    varying = [name for name, p in sweep.parameters.items() if len(p.get("values", [p.get("value")] * 2)) > 1]
-    varying = [name for name in varying if "value" not in sweep.parameters[name]]
+    varying = [
+        name for name, p in sweep.parameters.items() if "value" not in p and len(p.get("values", [1, 2])) > 1
+    ]
     found = ["-".join(_word(name, point[name]) for name in varying) for point in points]
     if sweep.method == "random":
         found = [f"{i:03}-{name}".strip("-") for i, name in enumerate(found)]
-    long = [not name or len(name) > LONGEST_NAME for name in found]
+    long = [not name or len(name.encode()) > LONGEST_NAME for name in found]
     return [_digest(p) if bad else name for p, bad, name in zip(points, long, found, strict=True)]
 
 
