@@ -1,15 +1,13 @@
 """Intervals against tables, figures against what they must show, and the committed tables' round trip."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
 
-from meta_rl.plotting import plot_adaptation, plot_comparison, plot_learning
+from meta_rl.plotting import plot_adaptation, plot_comparison
 from meta_rl.reference import published_returns
 from meta_rl.statistics import normalised_scores, summarise, summarise_adaptation, t_quantile
 
@@ -77,14 +75,6 @@ def adaptation(seeds: list[int], tasks: int = 4, steps: int = 3) -> pd.DataFrame
         for step in range(steps)
     ]
     return pd.DataFrame(rows, columns=["seed", "task", "gradient_step", "return_mean"])
-
-
-def learning(seed: int, steps: int = 25) -> pd.DataFrame:
-    step = np.arange(1, steps + 1)
-    times = {"env_steps": 100 * step, "time_sampling": 0.1, "time_update": 0.2}
-    return pd.DataFrame(
-        {"step": step, "return_pre": -50.0 - seed, "return_post": -step / seed, "kl": 0.01, **times}
-    )
 
 
 @pytest.fixture
@@ -161,74 +151,3 @@ def test_more_methods_than_colours_are_told_apart(
     plot_comparison(pd.concat(parts), None, None, tmp_path / "c.png")
     lines = figures[0].axes[0].get_lines()
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 12
-
-
-def test_learning_figure_shows_both_returns(tmp_path: Path, figures: list[matplotlib.figure.Figure]) -> None:
-    plot_learning({"MAML": [learning(1), learning(2)], "FOMAML": [learning(3)]}, tmp_path / "l.png")
-    assert (tmp_path / "l.png").stat().st_size > 0
-    assert labels(figures[0]) == [
-        "MAML, after adaptation",
-        "MAML, before",
-        "FOMAML, after adaptation",
-        "FOMAML, before",
-    ]
-
-
-def test_learning_figure_shows_one_curve_where_nothing_adapts(
-    tmp_path: Path, figures: list[matplotlib.figure.Figure]
-) -> None:
-    runs = [learning(seed).assign(return_post=lambda log: log["return_pre"]) for seed in (1, 2)]
-    plot_learning({"oracle": runs}, tmp_path / "l.png")
-    assert labels(figures[0]) == ["oracle"]
-
-
-@pytest.fixture
-def collect() -> ModuleType:
-    file = Path(__file__).parents[1] / "results/point_mass/collect.py"
-    spec = importlib.util.spec_from_file_location("collect", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def make_runs(folder: Path) -> None:
-    for algorithm in ("maml", "reptile"):
-        for seed in (1, 2):
-            run = folder / f"{algorithm}-origin05-seed{seed}"
-            (run / "evaluation-20").mkdir(parents=True)
-            learning(seed).to_csv(run / "metrics.csv", index=False)
-            adaptation([seed]).drop(columns="seed").to_csv(run / "evaluation-20/adaptation.csv", index=False)
-    (folder / "something-else").mkdir()
-
-
-def test_results_are_rebuilt_from_the_committed_tables_alone(collect: ModuleType, tmp_path: Path) -> None:
-    make_runs(tmp_path / "runs")
-    out = tmp_path / "out"
-    assert collect.main([str(tmp_path / "runs"), "--evaluations", "20", "--output", str(out)]) == 0
-    written = {file.name: file.read_bytes() for file in out.iterdir()}
-    tables = {"learning.csv", "adaptation.csv"}
-    assert written.keys() == {*tables, "summary.md", "adaptation-origin05.png", "learning-origin05.png"}
-    for name in written.keys() - tables:
-        (out / name).unlink()
-    assert collect.main(["--output", str(out)]) == 0
-    assert {file.name: file.read_bytes() for file in out.iterdir()} == written
-
-
-def test_collected_tables_by_hand(collect: ModuleType, tmp_path: Path) -> None:
-    make_runs(tmp_path / "runs")
-    collect.main([str(tmp_path / "runs"), "--evaluations", "20", "--output", str(tmp_path)])
-    log = pd.read_csv(tmp_path / "learning.csv").query("algorithm == 'maml' and seed == 1")
-    assert log["step"].tolist() == [10, 20, 25]
-    assert log["env_steps"].tolist() == [1000, 2000, 2500]
-    assert log["return_post"].tolist() == [-5.5, -15.5, -23.0]
-    lines = (tmp_path / "summary.md").read_text().splitlines()
-    # Seeds at -9 and -8: mean -8.5, std sqrt(0.5), so 12.706 * 0.5 = 6.35.
-    assert "| MAML | 20 | 2 | -8.50 ± 6.35 | -7.50 ± 6.35 | -6.50 ± 6.35 | 0.0 | 0.30 |" in lines
-    assert any(line.startswith("| MAML, published |") and "-11.68 ± 1.12" in line for line in lines)
-
-
-def test_collecting_from_no_runs_is_an_error(collect: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"error: .* lacks runs"):
-        collect.main([str(tmp_path), "--output", str(tmp_path / "out")])

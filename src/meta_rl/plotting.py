@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meta_rl.statistics import summarise, summarise_adaptation, t_quantile
+from meta_rl.statistics import summarise_adaptation, t_quantile
 
 # Okabe and Ito's palette without the yellow: told apart with any colour vision, and in print by the markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -35,24 +35,17 @@ def plot_adaptation(curves: Curves, published: pd.DataFrame | None, path: str | 
         published: Columns method, gradient_steps, mean_return, standard_error, tasks; overlaid if given.
         path: Of the figure; its suffix gives the format.
     """
-    plot_adaptation_panels({"": curves}, published, path)
-
-
-def plot_adaptation_panels(
-    panels: Mapping[str, Curves], published: pd.DataFrame | None, path: str | Path
-) -> None:
-    """`plot_adaptation` for several sets of curves, side by side under their titles."""
-    figure, axes = _panels(list(panels), "mean episode return")
-    for axis, curves in zip(axes, panels.values(), strict=True):
-        tables = {label: summarise_adaptation(frame) for label, frame in curves.items()}
-        for i, (label, table) in enumerate(tables.items()):
-            _curve(axis, table, label, COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
-        last_step = max(map(len, tables.values())) - 1
-        if published is not None:
-            _overlay(axis, published.query("gradient_steps <= @last_step"))
-        axis.set_xlabel("gradient steps")
-        axis.set_xticks(range(last_step + 1))
-    _save(figure, axes, path)
+    figure, (axis,) = _panels([""], "mean episode return")
+    tables = {label: summarise_adaptation(frame) for label, frame in curves.items()}
+    for i, (label, table) in enumerate(tables.items()):
+        _curve(axis, table, label, COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
+    last_step = max(map(len, tables.values())) - 1
+    if published is not None:
+        _overlay(axis, published.query("gradient_steps <= @last_step"))
+    axis.set_xlabel("gradient steps")
+    axis.set_xticks(range(last_step + 1))
+    axis.legend(frameon=False, loc="best", fontsize="small")
+    figure.savefig(path, dpi=150)
 
 
 def plot_comparison(
@@ -90,35 +83,6 @@ def plot_comparison(
     figure.savefig(path, dpi=150)
 
 
-def plot_learning(metrics: Mapping[str, Sequence[pd.DataFrame]], path: str | Path) -> None:
-    """Return before and after adaptation against meta-iterations, mean with 95 % interval over seeds.
-
-    Args:
-        metrics: By label, one table a seed with the columns step, return_pre, return_post. Where the two are
-            the same, as for a method that does not adapt while training, there is one curve.
-        path: Of the figure; its suffix gives the format.
-    """
-    plot_learning_panels({"": metrics}, path)
-
-
-def plot_learning_panels(
-    panels: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]], path: str | Path, sharey: bool = True
-) -> None:
-    """`plot_learning` for several sets of runs, side by side under their titles."""
-    figure, axes = _panels(list(panels), "mean episode return", sharey)
-    for axis, metrics in zip(axes, panels.values(), strict=True):
-        for i, (label, frames) in enumerate(metrics.items()):
-            frame, colour = pd.concat(frames), COLOURS[i % len(COLOURS)]
-            after, before = (summarise(frame, "step", name) for name in ("return_post", "return_pre"))
-            adapts = not frame["return_post"].equals(frame["return_pre"])
-            _curve(axis, after, f"{label}, after adaptation" if adapts else label, colour)
-            if adapts:
-                _curve(axis, before, f"{label}, before", colour, linestyle="--")
-        axis.set_xlabel("meta-iterations" if len(panels) == 1 else "iterations")
-        axis.legend(frameon=False, loc="best", fontsize="small")
-    figure.savefig(path, dpi=150)
-
-
 def _panels(titles: Sequence[str], ylabel: str, sharey: bool = True) -> tuple[Figure, Sequence[Axes]]:
     figure = Figure(figsize=(1.5 + 4.5 * len(titles), 4), layout="constrained")
     axes = figure.subplots(1, len(titles), sharey=sharey, squeeze=False)[0]
@@ -152,8 +116,3 @@ def _overlay(axis: Axes, published: pd.DataFrame) -> None:
         marker, dashes = PUBLISHED_STYLES.get(str(method), ("P", "--"))
         style = {"color": GREY, "linestyle": dashes, "marker": marker, **STYLE}
         axis.errorbar(x, y, error, capsize=2, label=label, **style)
-
-
-def _save(figure: Figure, axes: Sequence[Axes], path: str | Path) -> None:
-    axes[-1].legend(frameon=False, loc="best", fontsize="small")
-    figure.savefig(path, dpi=150)
