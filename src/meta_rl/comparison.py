@@ -14,7 +14,7 @@ from meta_rl.algorithms import MetaLearner, Oracle, Random
 from meta_rl.comparison_table import Frames, Scale, as_text, comparison_table
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.evaluation import tasks_to_test
-from meta_rl.experiment.checkpoint import MACHINE, flatten
+from meta_rl.experiment.plain import family_arguments
 from meta_rl.experiment.policies import LoadedPolicy, load_run
 from meta_rl.experiment.run_directory import make_output
 from meta_rl.plotting import plot_comparison
@@ -78,7 +78,7 @@ def check_same_tasks(policies: Mapping[Path, LoadedPolicy]) -> None:
     wanted = _family(reference)
     for run, policy in others:
         family = _family(policy)
-        for key in {**wanted, **family}:
+        for key in {**wanted, **family_arguments(policy.config["data"]["env"])}:
             if family.get(key) != wanted.get(key):
                 raise UserError(
                     f"--compare: {key} is {wanted.get(key)} in {first} and {family.get(key)} in {run}; "
@@ -87,10 +87,11 @@ def check_same_tasks(policies: Mapping[Path, LoadedPolicy]) -> None:
 
 
 def _family(policy: LoadedPolicy) -> dict[str, Any]:
-    arguments = flatten(policy.config["data"]["env"].get("init_args", {}), "data.env")
-    family = {key: value for key, value in arguments.items() if key.rpartition(".")[2] not in MACHINE}
     cls = type(policy.data.env)
-    return {"data.env.class_path": f"{cls.__module__}.{cls.__name__}", **family}
+    return {
+        "data.env.class_path": f"{cls.__module__}.{cls.__name__}",
+        **family_arguments(policy.config["data"]["env"]),
+    }
 
 
 def find_scale(policies: Policies, frames: Frames) -> tuple[Scale | None, str]:

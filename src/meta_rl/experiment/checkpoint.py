@@ -9,6 +9,7 @@ import torch
 
 from meta_rl.algorithms import PolicyConfig
 from meta_rl.errors import UserError
+from meta_rl.experiment.plain import flatten, portable
 
 KEY = "meta_rl"
 VERSION = 1  # of what is stored under KEY
@@ -21,8 +22,6 @@ STRUCTURE = {  # what every reader of a checkpoint relies on
         "config": {"name": str, "seed_everything": int, "model": SPEC, "data": {"env": SPEC}},
     },
 }
-# Arguments of a task family that belong to the machine: they change no result.
-MACHINE = {"num_threads", "num_workers"}
 TRAINING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}  # to go on
 
 
@@ -75,18 +74,6 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
         )
 
 
-def portable(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration without what suits one machine and not the next."""
-    return {**config, "data": {**config["data"], "env": _without_machine(config["data"]["env"])}}
-
-
-def _without_machine(tree: Any) -> Any:
-    """Nested dicts without the arguments in MACHINE, also those of a wrapped environment."""
-    if not isinstance(tree, dict):
-        return tree
-    return {key: _without_machine(value) for key, value in tree.items() if key not in MACHINE}
-
-
 def _matches(tree: Any, structure: Any) -> bool:
     """Whether `tree` has the keys of `structure`, with values of the types there."""
     if not isinstance(structure, dict):
@@ -101,15 +88,3 @@ def _fixed(config: dict[str, Any]) -> dict[str, Any]:
     del policy["init_std"]  # the weights have taken its place
     kept = {"class_path": model["class_path"], "init_args": {"policy": policy}}
     return flatten({"model": kept, "data": {"env": portable(config)["data"]["env"]}})
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, keyed by dotted names.
-
-    >>> flatten({"data": {"env": {"horizon": 3}}})
-    {'data.env.horizon': 3}
-    """
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    branches = [flatten(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items()]
-    return {key: value for branch in branches for key, value in branch.items()}

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.experiment.checkpoint import flatten
+from meta_rl.experiment.plain import flatten
 from meta_rl.experiment.tracking import SECONDS_TO_CONNECT, project
 
 

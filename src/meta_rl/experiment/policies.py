@@ -13,8 +13,9 @@ from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import UserError, one_line
 from meta_rl.evaluation import adaptation_curve, adaptation_frame
-from meta_rl.experiment.checkpoint import load_checkpoint, portable
+from meta_rl.experiment.checkpoint import load_checkpoint
 from meta_rl.experiment.config import instantiate, read_config, resolve
+from meta_rl.experiment.plain import portable
 from meta_rl.inner import InnerLoop
 
 DEFAULT_GRADIENT_STEPS = 3

@@ -8,7 +8,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.experiment.checkpoint import KEY, flatten
+from meta_rl.experiment.checkpoint import KEY
+from meta_rl.experiment.plain import flatten
 from meta_rl.experiment.run_directory import RunDirectory
 
 SECONDS_TO_CONNECT = 20

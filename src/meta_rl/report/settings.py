@@ -3,24 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Arguments of a task family that belong to the machine, as in experiment.checkpoint (which loads torch).
-MACHINE = {"num_threads", "num_workers"}
+from meta_rl.experiment.plain import family_arguments, flatten
+
 NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random"}  # as figures call them
 REFERENCE = "MAML"  # what the other methods are judged beside
 ENDS = ("random", "oracle")  # of the scale of normalised scores: not judged by it
 ORDER = ("MAML", "FOMAML", "Reptile", "pretrained", "oracle", "random")
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, keyed by dotted names.
-
-    >>> flatten({"data": {"env": {"horizon": 3}}})
-    {'data.env.horizon': 3}
-    """
-    if not isinstance(tree, Mapping):
-        return {prefix: tree}
-    branches = [flatten(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items()]
-    return {key: value for branch in branches for key, value in branch.items()}
 
 
 def method_name(config: Mapping[str, Any]) -> str:
@@ -44,9 +32,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 def family_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The task family with its arguments, but for those that belong to the machine."""
     env = config["data"]["env"]
-    arguments = flatten(env.get("init_args") or {}, "data.env")
-    kept = {key: value for key, value in arguments.items() if key.rpartition(".")[2] not in MACHINE}
-    return {"data.env": str(env["class_path"]).rpartition(".")[2], **kept}
+    return {"data.env": str(env["class_path"]).rpartition(".")[2], **family_arguments(env)}
 
 
 def as_text(value: Any) -> str:
