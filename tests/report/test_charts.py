@@ -17,6 +17,7 @@ from meta_rl.report.model import Chart, Series
 from meta_rl.report.profiles import score_charts
 from meta_rl.report.published import Published
 from meta_rl.report.scale import Scale, scores
+from meta_rl.report.scores import aggregate
 from meta_rl.report.scatter import scatter_charts, task_axis
 from meta_rl.report.second_order import second_order_charts
 from meta_rl.report.timing import timing_charts
@@ -197,7 +198,11 @@ def test_charts_of_scores(tmp_path: Path) -> None:
         "optimality gap",
     ]
     assert aggregates.panels[1].series[0].data["y"].tolist() == pytest.approx([10.85 / 20])
-    assert aggregates.panels[1].series[0].data["note"].tolist() == ["2 seeds"]
+    mean = aggregate({"MAML": samples["MAML"]}).query("metric == 'mean'").iloc[0]
+    bootstrap = f"{mean['stratified_low']:.4g} to {mean['stratified_high']:.4g}"
+    assert aggregates.panels[1].series[0].data["note"].tolist() == [
+        f"2 seeds, stratified bootstrap {bootstrap}"
+    ]
     curve = profiles.panels[0].series[0].data
     assert curve["x"].tolist()[0] == pytest.approx(9.8 / 20)
     assert curve["y"].tolist()[0] == pytest.approx(5 / 6)  # all but the lowest itself
