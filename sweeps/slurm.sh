@@ -20,6 +20,9 @@ python=${PYTHON:-.venv/bin/python}
 cores=${SLURM_CPUS_PER_TASK:-1}
 jobs=$(((cores + 3) / 4)) # four cores a run: more speed up the physics, but not much else
 
+# The sweep runs in the background, so that a signal reaches this script at once, which hands it on.
+child='' stopped=''
+trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child"' TERM
 if [[ $sweep == *.yaml ]]; then
     part=$SLURM_ARRAY_TASK_ID/${PARTS:-$SLURM_ARRAY_TASK_COUNT}
     "$python" sweep.py "$sweep" --jobs "$jobs" --part "$part" &
@@ -27,7 +30,7 @@ else
     export META_RL_REQUEUE=1 # a run that is stopped with its node goes to another agent
     PATH=$(cd "$(dirname "$python")" && pwd):$PATH wandb agent --forward-signals "$sweep" &
 fi
-# In the background, so that the signal reaches this script at once, which hands it on.
-trap 'kill -TERM $!' TERM
-wait $! || { code=$?; wait $! || code=$?; }
+child=$!
+[ -z "$stopped" ] || kill -TERM "$child" # it came before there was a child
+wait "$child" || { code=$?; wait "$child" || code=$?; } # a signal ends the first wait, the child the second
 exit "${code:-0}"

@@ -17,8 +17,8 @@ from meta_rl.report.model import Chart, Series
 from meta_rl.report.profiles import score_charts
 from meta_rl.report.published import Published
 from meta_rl.report.scale import Scale, scores
-from meta_rl.report.scores import aggregate
 from meta_rl.report.scatter import scatter_charts, task_axis
+from meta_rl.report.scores import aggregate
 from meta_rl.report.second_order import second_order_charts
 from meta_rl.report.timing import timing_charts
 

@@ -1,6 +1,7 @@
 """W&B's own client against a server on the loopback: real `wandb sweep`, `wandb agent` and train.py."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -87,9 +88,13 @@ def trained_with(run: Path) -> dict[str, Any]:
     }
 
 
-def steps(run: Path) -> list[int]:
+def rows(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open() as stream:
-        return [int(row["step"]) for row in csv.DictReader(stream)]
+        return list(csv.DictReader(stream))
+
+
+def steps(run: Path) -> list[int]:
+    return [int(row["step"]) for row in rows(run)]
 
 
 @pytest.mark.parametrize("args", ["${args}", "${args_no_hyphens}"])
@@ -112,9 +117,13 @@ def test_an_agent_trains_every_point(
         assert steps(run) == [1, 2, 3, 4]
         (record,) = run.glob("wandb/offline-run-*/*.wandb")
         assert record.name == f"run-{identifier}.wandb"
-        logged = wandb("leet", "inspect", "--json", str(record)).stdout
-        assert "return_post" in logged
-        assert "meta_rl.algorithms." + name in logged
+        logged = json.loads(wandb("leet", "inspect", "--summary", "--json", str(record)).stdout)
+        assert (logged["run_id"], logged["state"]) == (identifier, "finished")
+        assert logged["config"]["model.class_path"] == f"meta_rl.algorithms.{name}"
+        assert logged["config"]["model.init_args.inner_lr"] == [0.5, 0.25]
+        last = rows(run)[-1]
+        assert logged["summary"]["return_post"] == pytest.approx(float(last["return_post"]))
+        assert logged["summary"]["env_steps"] == float(last["env_steps"])
 
 
 def test_an_agent_that_was_killed_is_followed_by_one_that_completes_the_sweep(
