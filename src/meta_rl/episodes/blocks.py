@@ -107,7 +107,10 @@ class Blocks:
             if not self._workers:
                 raise  # the environment's own
             processes = getattr(self._envs, "processes", ())
-            wait([process.sentinel for process in processes], timeout=1)  # its pipe may close before it ends
+            # Its pipes close before it ends: to the environments first, then the one that tells of its end.
+            for process in processes:
+                if process.sentinel in wait([p.sentinel for p in processes], timeout=5):
+                    process.join(timeout=5)
             codes = [process.exitcode for process in processes if process.exitcode is not None]
             raise RuntimeError(f"a process that steps environments died, exit code {codes}") from error
         self._waiting = False
