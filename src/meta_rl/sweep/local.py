@@ -132,6 +132,7 @@ class Pool:
         environment = {k: v for k, v in os.environ.items() if k not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
         environment.setdefault("WANDB_RUN_GROUP", group)
         environment.setdefault("OMP_NUM_THREADS", str(len(cores) or 1))
+        environment.setdefault("PYTHONUNBUFFERED", "1")  # so that errors come last in the log, too
         try:
             run.log.parent.mkdir(parents=True, exist_ok=True)
             with run.log.open("ab") as log:
