@@ -78,7 +78,7 @@ def check_same_tasks(policies: Mapping[Path, LoadedPolicy]) -> None:
     wanted = _family(reference)
     for run, policy in others:
         family = _family(policy)
-        for key in {**wanted, **family_arguments(policy.config["data"]["env"])}:
+        for key in {**wanted, **family}:
             if family.get(key) != wanted.get(key):
                 raise UserError(
                     f"--compare: {key} is {wanted.get(key)} in {first} and {family.get(key)} in {run}; "

@@ -108,8 +108,9 @@ class Blocks:
                 raise  # the environment's own
             processes = getattr(self._envs, "processes", ())
             # Its pipes close before it ends: to the environments first, then the one that tells of its end.
+            ended = wait([process.sentinel for process in processes], timeout=5)
             for process in processes:
-                if process.sentinel in wait([p.sentinel for p in processes], timeout=5):
+                if process.sentinel in ended:
                     process.join(timeout=5)
             codes = [process.exitcode for process in processes if process.exitcode is not None]
             raise RuntimeError(f"a process that steps environments died, exit code {codes}") from error

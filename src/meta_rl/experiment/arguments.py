@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
-
 from meta_rl.errors import UserError
+from meta_rl.experiment.plain import read_yaml
 
 
 def is_question(arg: str) -> bool:
@@ -57,17 +56,7 @@ def config_files(args: Iterable[str]) -> list[Path]:
 
 def check_yaml(file: Path) -> None:
     """Raise a UserError unless `file` holds a YAML mapping of the right outline."""
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UserError(f"config file {str(file)!r}: {reason}; shipped ones are in conf/") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{file}{line}: YAML syntax: {getattr(error, 'problem', error)}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{file}: expected keys such as model, data and trainer, found {content!r:.60}")
+    content = read_yaml(file, "config", "conf", "model, data and trainer")
     for section in ("data", "trainer"):  # here, because the parser passes over these mistakes
         if not isinstance(content.get(section, {}), dict):
             raise UserError(f"{file}: {section} must hold keys of its own, found {content[section]!r:.60}")

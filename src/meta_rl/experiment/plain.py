@@ -1,10 +1,43 @@
-"""Configurations as plain types: nested dicts, flat ones, and what in them belongs to the machine."""
+"""Configurations as plain types: YAML, nested dicts, flat ones, and what in them belongs to the machine."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+from meta_rl.errors import UserError, one_line
 
 # Arguments of a task family that belong to the machine: they change no result.
 MACHINE = {"num_threads", "num_workers"}
+
+
+def read_yaml(file: Path, kind: str, folder: str, keys: str) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Args:
+        file: To read.
+        kind: What it should be, such as `config`; for the errors, as all that follows.
+        folder: Where shipped ones are.
+        keys: Some that it should have.
+
+    Raises:
+        UserError: if it cannot be read, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UserError(f"{kind} file {str(file)!r}: {reason}; shipped ones are in {folder}/") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{file}{line}: YAML syntax: {getattr(error, 'problem', error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: expected keys such as {keys}, found {content!r:.60}")
+    return content
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from meta_rl.errors import UserError, one_line
+from meta_rl.errors import UserError
+from meta_rl.experiment.plain import read_yaml
 from meta_rl.sweep.distributions import DISTRIBUTIONS, implied
 
 KEYS = {"program", "project", "entity", "name", "description", "method", "metric", "parameters", "command"}
@@ -41,7 +40,7 @@ class Sweep:
 
 def read_sweep(path: Path) -> Sweep:
     """Read and check a sweep file. Raises a UserError of one line that names file, key and remedy."""
-    content = _load(path)
+    content = read_yaml(path, "sweep", "sweeps", "method and parameters")
     for key in ("program", "method", "parameters"):
         if not content.get(key):
             raise UserError(f"{path}: {key} is missing")
@@ -70,23 +69,6 @@ def read_sweep(path: Path) -> Sweep:
     if cap is not None and (type(cap) is not int or cap < 1):
         raise UserError(f"{path}: run_cap must be a whole number of at least 1, got {cap!r}")
     return Sweep(path, str(content["program"]), method, parameters, command, cap)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UserError(f"sweep file {str(path)!r}: {reason}; shipped ones are in sweeps/") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: YAML syntax: {getattr(error, 'problem', error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: {one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected keys such as method and parameters, found {content!r:.60}")
-    return content
 
 
 def _flat(path: Path, parameters: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
