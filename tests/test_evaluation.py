@@ -14,7 +14,7 @@ from meta_rl.errors import NonFiniteError
 from meta_rl.evaluation import adapt_steps, adaptation_curve, adaptation_frame, tasks_to_test, unseen_tasks
 from meta_rl.inner import InnerLoop, repeat
 from meta_rl.policy import GaussianMLP
-from meta_rl.randomness import Phase, generator
+from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
 
 
@@ -68,7 +68,7 @@ def test_adapted_parameters_do_not_depend_on_the_other_tasks() -> None:
     env, policy, tasks = PointMass(horizon=20), GaussianMLP(2, 2, (8,)), torch.rand(2, 4) - 0.5
     params = repeat(dict(policy.named_parameters()), 2)
     sampler = Sampler(env, 5, AdvantageEstimator())
-    samples = sampler.collect(policy, params, tasks, torch.Generator().manual_seed(0)).samples
+    samples = sampler.collect(policy, params, tasks, TaskStreams(0)).samples
     inner = InnerLoop(policy, 0.5)
     together, _ = inner.step(params, inner.init(params), samples)
     second = {name: value[1:] for name, value in params.items()}
@@ -97,7 +97,7 @@ def test_more_gradient_steps_only_lengthen_the_curve() -> None:
 def test_steps_yield_the_parameters_that_collected_the_episodes() -> None:
     env, tasks, policy = ActionReward(), torch.tensor([[0.5], [-0.5]]), linear_policy()
     inner, sampler = InnerLoop(policy, [0.5, 0.25]), Sampler(env, 10, AdvantageEstimator())
-    stream = generator(0, 0, Phase.EVALUATION_EPISODES)
+    stream = TaskStreams(0, 0, Phase.EVALUATION_EPISODES)
     params, batches = zip(*adapt_steps(policy, inner, sampler, tasks, 2, stream), strict=True)
     theta = repeat({name: p.detach() for name, p in policy.named_parameters()}, 2)
     for step in range(3):
@@ -106,7 +106,7 @@ def test_steps_yield_the_parameters_that_collected_the_episodes() -> None:
             assert params[step][name].shape == value.shape
             torch.testing.assert_close(params[step][name], value)
             assert not params[step][name].requires_grad
-    stream = generator(0, 0, Phase.EVALUATION_EPISODES)
+    stream = TaskStreams(0, 0, Phase.EVALUATION_EPISODES)
     for step in range(3):
         again = sampler.collect(policy, params[step], tasks, stream)
         assert again.returns.equal(batches[step].returns)
@@ -118,6 +118,15 @@ def test_a_file_replaces_the_unseen_tasks(tmp_path: Path) -> None:
     (tmp_path / "tasks.csv").write_text("target\n0.5\n")
     assert tasks_to_test(Bandit(), tmp_path / "tasks.csv", 40, seed=0).tolist() == [[0.5]]
     assert tasks_to_test(Bandit(), None, 40, seed=3).equal(unseen_tasks(Bandit(), 40, seed=3))
+
+
+def test_a_task_is_evaluated_alike_among_any_others() -> None:
+    env, tasks, policy = ActionReward(), torch.linspace(-1, 1, 5)[:, None], linear_policy()
+    inner = InnerLoop(policy, 0.5)
+    all_of_them, some = (
+        adaptation_curve(policy, inner, env, t, 2, 10, AdvantageEstimator(), 0) for t in (tasks, tasks[:2])
+    )
+    torch.testing.assert_close(all_of_them[:2], some)
 
 
 def test_chunks_are_evaluated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from meta_rl import recording
 from meta_rl.envs import AntDirection
 from meta_rl.errors import UserError
 from meta_rl.experiment.policies import LoadedPolicy, load_untrained
-from meta_rl.randomness import generator
+from meta_rl.randomness import TaskStreams
 from meta_rl.recording import Adaptation, adapt, different, record, robots, task_in_words, watch, write_videos
 from meta_rl.rollout import Sampler
 from meta_rl.video import Panel
@@ -43,9 +43,9 @@ def policy(tmp_path: Path) -> LoadedPolicy:
 
 def test_an_episode_is_that_of_the_sampler(policy: LoadedPolicy) -> None:
     params = adapt(policy, TASKS[1:3], HOW)[-1]
-    shown = record(policy, params, TASKS[1:3], generator(0, 0, 0))
+    shown = record(policy, params, TASKS[1:3], TaskStreams(0))
     sampler = Sampler(policy.data.env, 1, policy.data.estimator)
-    expected = sampler.rollout(policy.learner.policy, params, TASKS[1:3], generator(0, 0, 0))
+    expected = sampler.rollout(policy.learner.policy, params, TASKS[1:3], TaskStreams(0))
     for i, episode in enumerate(shown):
         assert episode.positions.shape == (7, 15)
         assert episode.returns[0] == 0
@@ -57,7 +57,7 @@ def test_an_episode_is_that_of_the_sampler(policy: LoadedPolicy) -> None:
 
 def test_an_episode_stops_where_it_ends(policy: LoadedPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AntDirection, "healthy_z", (2.0, 3.0))
-    (episode,) = record(policy, adapt(policy, TASKS[:1], HOW)[0], TASKS[:1], generator(0, 0, 0))
+    (episode,) = record(policy, adapt(policy, TASKS[:1], HOW)[0], TASKS[:1], TaskStreams(0))
     assert episode.ended
     assert len(episode.positions) == len(episode.returns) == 2
 
@@ -67,7 +67,7 @@ def test_the_state_of_a_failed_simulation_is_not_shown(
 ) -> None:
     params = adapt(policy, TASKS[:1], HOW)[0]
     monkeypatch.setattr("meta_rl.envs.mujoco_batch.MujocoBatch.step", lambda self, control, alive: alive)
-    (episode,) = record(policy, params, TASKS[:1], generator(0, 0, 0))
+    (episode,) = record(policy, params, TASKS[:1], TaskStreams(0))
     assert episode.ended
     assert len(episode.positions) == len(episode.returns) == 1
 
@@ -120,7 +120,7 @@ def test_what_has_no_robot_cannot_be_shown(tmp_path: Path) -> None:
 def test_an_oracle_is_shown_on_its_own_view(tmp_path: Path) -> None:
     policy = load(tmp_path, algorithm="Oracle")
     (params,) = adapt(policy, TASKS[:1], HOW._replace(gradient_steps=0))
-    (episode,) = record(policy, params, TASKS[:1], generator(0, 0, 0))
+    (episode,) = record(policy, params, TASKS[:1], TaskStreams(0))
     assert len(episode.positions) == 7
 
 

@@ -13,6 +13,7 @@ from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import repeat
 from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 from meta_rl.types import Batch, Params, Trajectories
 
@@ -31,7 +32,7 @@ class Counter(BatchedEnv):
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.arange(1.0, n + 1)[:, None]
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self.lengths = tasks + torch.arange(episodes)
         self.t = 0
         self.actions: list[Tensor] = []
@@ -64,12 +65,12 @@ def policy_and_params(tasks: int, hidden: int = 8) -> tuple[GaussianMLP, Params]
 
 def rollout(env: Counter, seed: int = 0) -> Trajectories:
     tasks = env.sample_tasks(N, torch.Generator())
-    return sampler(env).rollout(*policy_and_params(N), tasks, torch.Generator().manual_seed(seed))
+    return sampler(env).rollout(*policy_and_params(N), tasks, TaskStreams(seed))
 
 
 def collect(env: Counter) -> Batch:
     tasks = env.sample_tasks(N, torch.Generator())
-    return sampler(env).collect(*policy_and_params(N), tasks, torch.Generator().manual_seed(0))
+    return sampler(env).collect(*policy_and_params(N), tasks, TaskStreams(0))
 
 
 def test_shapes() -> None:
@@ -113,7 +114,7 @@ def test_actions_are_the_policy_of_the_task_plus_noise() -> None:
     params = {name: value.clone() for name, value in params.items()}
     params["log_std"] = torch.tensor([-20.0, 0.0, 0.0])[:, None]
     params["mean.2.bias"] = torch.tensor([3.0, 0.0, 100.0])[:, None]
-    tasks, stream = Counter().sample_tasks(N, torch.Generator()), torch.Generator().manual_seed(0)
+    tasks, stream = Counter().sample_tasks(N, torch.Generator()), TaskStreams(0)
     e = sampler(Counter(), episodes=200).rollout(policy, params, tasks, stream)
     mean = torch.stack([policy.mean(o) for o in e.observations]) + params["mean.2.bias"][:, None, None]
     noise = (e.actions - mean).detach()
@@ -144,7 +145,7 @@ def test_the_global_stream_is_neither_read_nor_moved() -> None:
     policy, params = policy_and_params(N)
     tasks, state, actions = torch.ones(N, 1), torch.get_rng_state(), []
     for _ in range(2):
-        e = sampler(Counter()).rollout(policy, params, tasks, torch.Generator().manual_seed(0))
+        e = sampler(Counter()).rollout(policy, params, tasks, TaskStreams(0))
         actions.append(e.actions)
         assert torch.equal(torch.get_rng_state(), state)
         torch.manual_seed(99)
@@ -160,8 +161,7 @@ def test_same_numbers_at_any_number_of_threads() -> None:
     batches = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        stream = torch.Generator().manual_seed(2)
-        batches.append(sampler(env, 20).collect(policy, params, tasks, stream))
+        batches.append(sampler(env, 20).collect(policy, params, tasks, TaskStreams(2)))
     torch.set_num_threads(1)
     one, two = batches
     assert torch.equal(one.returns, two.returns)
@@ -206,9 +206,9 @@ class Threaded(Counter):
 
     threaded = True
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self.left = [torch.get_num_threads()]
-        return super().reset(tasks, episodes, generator)
+        return super().reset(tasks, episodes, streams)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.left.append(torch.get_num_threads())
@@ -255,7 +255,7 @@ def test_a_policy_with_its_own_forward_acts_by_it() -> None:
     policy = Opposite(2, 1, (8,), generator=torch.Generator().manual_seed(0))
     params = policy_and_params(N)[1]
     tasks = Counter().sample_tasks(N, torch.Generator())
-    e = sampler(Counter()).rollout(policy, params, tasks, torch.Generator().manual_seed(0))
+    e = sampler(Counter()).rollout(policy, params, tasks, TaskStreams(0))
     torch.testing.assert_close(e.actions, -policy.mean(e.observations))
 
 
@@ -277,7 +277,7 @@ def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Batch:
     policy = GaussianMLP(27, 8, (4,), generator=torch.Generator().manual_seed(0))
     theta = {name: changes.get(name, p.detach()) for name, p in policy.named_parameters()}
     tasks = torch.tensor([[1.0], [-1.0]])
-    return sampler(env, 2).collect(policy, repeat(theta, 2), tasks, torch.Generator().manual_seed(0))
+    return sampler(env, 2).collect(policy, repeat(theta, 2), tasks, TaskStreams(0))
 
 
 def test_a_diverged_simulation_is_counted_and_ends_its_own_episode() -> None:

@@ -11,7 +11,7 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError
 from meta_rl.inner import repeat
-from meta_rl.randomness import Phase, generator
+from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
 from meta_rl.types import Batch, MetaBatch, Params
 
@@ -72,13 +72,13 @@ class RolloutDataModule(L.LightningDataModule):
         self.sampler = Sampler(env, self.fast_batch_size, self.estimator._replace(pooled=pooled))
 
     def collect(self, policy: nn.Module, params: Params, tasks: Tensor, iteration: int, phase: int) -> Batch:
-        """Episodes of per-task parameters [N, ...] on `tasks`, from the stream of (iteration, phase).
+        """Episodes of per-task parameters [N, ...] on `tasks`, from the streams of (iteration, phase).
 
         Raises:
             NonFiniteError: if a number in them is not finite; its dump says where it happened.
         """
         try:
-            return self.sampler.collect(policy, params, tasks, generator(self.seed, iteration, phase))
+            return self.sampler.collect(policy, params, tasks, TaskStreams(self.seed, iteration, phase))
         except NonFiniteError as error:
             error.dump |= {"iteration": iteration, "phase": int(phase), "tasks": tasks, "params": params}
             raise

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.inner import InnerLoop, repeat
-from meta_rl.randomness import Phase, generator
+from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
 from meta_rl.tasks import read_tasks
 from meta_rl.types import Batch, Params
@@ -60,13 +60,12 @@ def adaptation_curve(
     sampler = Sampler(env, episodes, estimator)
     tasks = tasks.to(next(policy.parameters()))
     size = max(1, STATES_PER_CHUNK // (episodes * env.horizon))
-    streams = (generator(seed, chunk, Phase.EVALUATION_EPISODES) for chunk in range(len(tasks)))
-    curves = [
-        torch.stack(
-            [b.returns for _, b in adapt_steps(policy, inner, sampler, part, gradient_steps, stream)], 1
-        )
-        for part, stream in zip(tasks.split(size), streams, strict=False)
-    ]
+    curves = []
+    for first in range(0, len(tasks), size):
+        part = tasks[first : first + size]
+        streams = TaskStreams(seed, 0, Phase.EVALUATION_EPISODES, first)
+        steps = adapt_steps(policy, inner, sampler, part, gradient_steps, streams)
+        curves.append(torch.stack([batch.returns for _, batch in steps], 1))
     return torch.cat(curves)
 
 
@@ -77,7 +76,7 @@ def adapt_steps(
     sampler: Sampler,
     tasks: Tensor,
     gradient_steps: int,
-    stream: torch.Generator,
+    streams: TaskStreams,
 ) -> Iterator[tuple[Params, Batch]]:
     """Adapt to tasks [N, P] at once: the parameters [N, ...] after 0, 1, 2, ... steps, with episodes of them.
 
@@ -86,7 +85,7 @@ def adapt_steps(
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, len(tasks))
     state = inner.init(params)
     for step in range(gradient_steps + 1):
-        batch = sampler.collect(policy, params, tasks, stream)
+        batch = sampler.collect(policy, params, tasks, streams)
         yield params, batch
         if step < gradient_steps:
             params, state = inner.step(params, state, batch.samples)

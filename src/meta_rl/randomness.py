@@ -1,13 +1,16 @@
 """Random streams that depend on what they are for, not on what ran before.
 
-Every draw comes from a generator seeded by (seed, meta-iteration, phase); inside it the task's index is the
-position. So a resumed run repeats the very numbers, whatever was drawn before it stopped.
+Every draw comes from a generator seeded by (seed, meta-iteration, phase), and for what happens in a task's
+episodes by the task's index besides. So a resumed run repeats the very numbers, whatever was drawn before it
+stopped, and a process that simulates a few of the tasks draws for them what one that simulates all would.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 class Phase(IntEnum):
@@ -25,7 +28,33 @@ class Phase(IntEnum):
     SUPPORT = 16
 
 
-def generator(seed: int, iteration: int, phase: int) -> torch.Generator:
+def generator(seed: int, *purpose: int) -> torch.Generator:
     """A CPU generator for this purpose (the CPU's, so that every device sees the same numbers)."""
-    state = np.random.SeedSequence([seed, iteration, phase]).generate_state(1, np.uint64)[0]
+    state = np.random.SeedSequence([seed, *purpose]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+
+
+class TaskStreams:
+    """A stream for each of a batch's tasks; repeated draws go on where the last one ended.
+
+    Args:
+        seed: Of the run.
+        iteration: Meta-iteration.
+        phase: What the episodes are for.
+        first: Index of the batch's first task among all tasks of the iteration.
+    """
+
+    def __init__(self, seed: int, iteration: int = 0, phase: int = 0, first: int = 0) -> None:
+        self.purpose = seed, iteration, phase
+        self.first = first
+        self._generators: list[torch.Generator] = []
+
+    def draw(self, tasks: int, sample: Callable[[torch.Generator], Tensor]) -> Tensor:
+        """What `sample` draws for each of `tasks` tasks from the task's own generator: [tasks, ...].
+
+        >>> TaskStreams(seed=1).draw(3, lambda g: torch.rand(5, 2, generator=g)).shape
+        torch.Size([3, 5, 2])
+        """
+        for index in range(len(self._generators), tasks):
+            self._generators.append(generator(*self.purpose, self.first + index))
+        return torch.stack([sample(g) for g in self._generators[:tasks]])

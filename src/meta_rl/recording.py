@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from meta_rl.envs.wrapper import unwrapped
 from meta_rl.errors import UserError
 from meta_rl.evaluation import adapt_steps
 from meta_rl.experiment.policies import LoadedPolicy
-from meta_rl.randomness import Phase, generator
+from meta_rl.randomness import Phase, TaskStreams
 from meta_rl.rendering import Drawing
 from meta_rl.rollout import Sampler
 from meta_rl.types import Params
@@ -53,9 +52,9 @@ def adapt(policy: LoadedPolicy, tasks: Tensor, how: Adaptation) -> list[Params]:
     """Parameters [N, ...] after 0, 1, ... gradient steps on tasks [N, P]. May raise a NonFiniteError."""
     learner = policy.learner
     sampler = Sampler(learner.environment(policy.data.env), how.episodes, policy.data.estimator)
-    stream = generator(how.seed, 0, Phase.EVALUATION_SHOWN)
+    streams = TaskStreams(how.seed, 0, Phase.EVALUATION_SHOWN)
     inner = policy.test_time(how.rates)
-    steps = adapt_steps(learner.policy, inner, sampler, tasks, how.gradient_steps, stream)
+    steps = adapt_steps(learner.policy, inner, sampler, tasks, how.gradient_steps, streams)
     return [params for params, _ in steps]
 
 
@@ -65,11 +64,11 @@ def watched(policy: LoadedPolicy, watch: Callable[[NDArray[np.float64]], Any]) -
     return Sampler(cast(BatchedEnv, env), 1, policy.data.estimator)
 
 
-def record(policy: LoadedPolicy, params: Params, tasks: Tensor, stream: torch.Generator) -> list[Episode]:
+def record(policy: LoadedPolicy, params: Params, tasks: Tensor, streams: TaskStreams) -> list[Episode]:
     """One episode of each of the tasks [N, P], with parameters [N, ...] of its own."""
     states: list[NDArray[np.float64]] = []
     sampler = watched(policy, states.append)
-    episodes = sampler.rollout(policy.learner.policy, params, tasks, stream)
+    episodes = sampler.rollout(policy.learner.policy, params, tasks, streams)
     returns = np.pad(episodes.rewards[:, 0].cumsum(-1).double().cpu().numpy(), ((0, 0), (1, 0)))
     lengths = episodes.mask[:, 0].sum(-1).int().tolist()
     shown = []
@@ -95,7 +94,7 @@ def write_videos(
     env, chosen = robots(policy.data.env), different(tasks, number)
     tasks = tasks[chosen]
     stages = [
-        record(policy, params, tasks, generator(how.seed, 1, Phase.EVALUATION_SHOWN))
+        record(policy, params, tasks, TaskStreams(how.seed, 1, Phase.EVALUATION_SHOWN))
         for params in adapt(policy, tasks, how)
     ]
     folder.mkdir(exist_ok=True)
@@ -126,8 +125,8 @@ def watch(policy: LoadedPolicy, task: Tensor, how: Adaptation) -> None:
         for episode in count(1):
             if not viewer.is_open:
                 break
-            stream = generator(how.seed, episode, Phase.EVALUATION_SHOWN)
-            sampler.rollout(policy.learner.policy, params, tasks, stream)
+            streams = TaskStreams(how.seed, episode, Phase.EVALUATION_SHOWN)
+            sampler.rollout(policy.learner.policy, params, tasks, streams)
 
 
 def different(tasks: Tensor, number: int) -> list[int]:

@@ -11,6 +11,7 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import distribution
+from meta_rl.randomness import TaskStreams
 from meta_rl.states import pack
 from meta_rl.types import Batch, Params, Trajectories
 
@@ -24,14 +25,14 @@ class Sampler:
         self.estimator = estimator
 
     @torch.no_grad()
-    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, generator: torch.Generator) -> Batch:
+    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Batch:
         """Roll out per-task parameters [N, ...] on tasks [N, P] and prepare the losses' samples.
 
         Raises:
             NonFiniteError: if a reward, observation or action is not finite.
         """
         start = time.perf_counter()
-        episodes = self.rollout(policy, params, tasks, generator)
+        episodes = self.rollout(policy, params, tasks, streams)
         if not all(x.isfinite().all() for x in episodes[:3]):
             raise NonFiniteError("an observation, action or reward is not finite", episodes._asdict())
         samples, explained = self.estimator(episodes)
@@ -49,25 +50,24 @@ class Sampler:
         )
 
     @torch.no_grad()
-    def rollout(
-        self, policy: nn.Module, params: Params, tasks: Tensor, generator: torch.Generator
-    ) -> Trajectories:
+    def rollout(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Trajectories:
         """Episodes [N, K, T, ...] of per-task parameters [N, ...] on tasks [N, P].
 
         Raises:
             UserError: if the environment's tensors do not have the shapes that `BatchedEnv` asks for.
         """
         with one_thread() if self.env.threaded else nullcontext():
-            return self._rollout(policy, params, tasks, generator)
+            return self._rollout(policy, params, tasks, streams)
 
     def _rollout(
-        self, policy: nn.Module, params: Params, tasks: Tensor, generator: torch.Generator
+        self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
     ) -> Trajectories:
         env, n, k = self.env, len(tasks), self.episodes
         size = env.action_space.shape[0]
-        noise = torch.randn(env.horizon, n, k, size, generator=generator).to(tasks)
+        noise = streams.draw(n, lambda g: torch.randn(env.horizon, k, size, generator=g)).to(tasks)
+        noise = noise.transpose(0, 1).contiguous()  # [T, N, K, A]
         params = {name: value.contiguous() for name, value in params.items()}  # once, instead of every step
-        observation = env.reset(tasks, k, generator)
+        observation = env.reset(tasks, k, streams)
         alive = torch.ones(n, k, dtype=torch.bool, device=tasks.device)
         steps = []
         for t in range(env.horizon):

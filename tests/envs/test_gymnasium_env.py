@@ -21,6 +21,7 @@ from meta_rl.envs.gymnasium_env import SEEDS, GymnasiumEnv
 from meta_rl.episodes import ActionScaling
 from meta_rl.inner import repeat
 from meta_rl.policy import GaussianMLP
+from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 
 N, K = 2, 3
@@ -50,7 +51,7 @@ def actions_for(env: GymnasiumEnv) -> Tensor:
 
 def play(env: GymnasiumEnv, tasks: Tensor, seed: int = 0) -> Played:
     actions = actions_for(env)
-    observations, steps = [env.reset(tasks, K, stream(seed))], []
+    observations, steps = [env.reset(tasks, K, TaskStreams(seed))], []
     for t in range(env.horizon):
         observation, *outcome = env.step(actions[:, :, t])
         observations.append(observation)
@@ -96,7 +97,7 @@ def assert_equals_plain_loops(env: GymnasiumEnv, id: str, tasks: Tensor, seeds: 
 
 
 def drawn(seed: int = 0) -> list[int]:
-    return torch.randint(SEEDS, (N * K,), generator=stream(seed)).tolist()
+    return TaskStreams(seed).draw(N, lambda g: torch.randint(SEEDS, (K,), generator=g)).flatten().tolist()
 
 
 def test_a_public_environment_equals_a_plain_loop() -> None:
@@ -138,7 +139,7 @@ def test_a_last_process_with_fewer_environments() -> None:
     played = []
     for arguments in ({}, {"vectorization": "async", "num_workers": 3, "context": "fork"}):  # 2 + 2 + 1
         env = GymnasiumEnv(**FUSE, **arguments)
-        observation = env.reset(tasks, 1, stream())
+        observation = env.reset(tasks, 1, TaskStreams(0))
         ended = [env.step(torch.ones(5, 1, 2))[2] for _ in range(simulators.LIMIT)]
         played.append((observation, torch.stack(ended)))
         env.close()
@@ -171,7 +172,7 @@ def test_rollouts_of_every_kind_have_the_same_lengths() -> None:
     envs += [GymnasiumEnv(**NATIVE, env_kwargs={"mode": mode}) for mode in MODES]
     tasks = torch.tensor([[2.0], [50.0]])
     for env in envs:
-        episodes = Sampler(env, K, AdvantageEstimator()).rollout(policy, params, tasks, stream())
+        episodes = Sampler(env, K, AdvantageEstimator()).rollout(policy, params, tasks, TaskStreams(0))
         assert episodes.mask.sum(-1).tolist() == [[2.0] * K, [simulators.LIMIT] * K]
         assert episodes.truncated.tolist() == [[False] * K, [True] * K]
         assert episodes.last_observations[..., 2].tolist()[1] == [simulators.LIMIT] * K
@@ -200,7 +201,7 @@ def test_tasks_are_uniform_in_their_ranges() -> None:
 @pytest.mark.parametrize("setter", ["simulators.set_length", simulators.set_length])
 def test_a_setter_comes_before_the_reset(setter: Any) -> None:
     env = GymnasiumEnv(**FUSE, task_setter=setter)
-    assert env.reset(LENGTHS + 0.3, K, stream())[..., 0].tolist() == [[2.0] * K, [4.0] * K]
+    assert env.reset(LENGTHS + 0.3, K, TaskStreams(0))[..., 0].tolist() == [[2.0] * K, [4.0] * K]
 
 
 def test_the_horizon_takes_the_place_of_the_time_limit() -> None:
@@ -236,7 +237,7 @@ def test_nested_observations_and_actions_are_flattened() -> None:
     env = GymnasiumEnv("Nested-v0", {"length": (1.0, 9.0)})
     assert env.observation_space.shape == (6,)  # one of two, and 2 x 2 numbers
     assert env.action_space.shape == (4,)
-    assert env.reset(torch.tensor([[9.0]]), 1, stream()).tolist() == [[[1, 0, 0, 0, 0, 0]]]
+    assert env.reset(torch.tensor([[9.0]]), 1, TaskStreams(0)).tolist() == [[[1, 0, 0, 0, 0, 0]]]
     observation, *_ = env.step(torch.tensor([[[0.5, 5.0, 1.0, -0.5]]]))
     assert observation.tolist() == [[[0, 1, 2, 5, 1, 2.5]]]
 
@@ -244,7 +245,7 @@ def test_nested_observations_and_actions_are_flattened() -> None:
 def test_returned_tensors_are_not_changed_later() -> None:
     for arguments in (FUSE, NATIVE):
         env = GymnasiumEnv(**arguments)
-        first = env.reset(LENGTHS, K, stream())
+        first = env.reset(LENGTHS, K, TaskStreams(0))
         before = first.clone()
         following, *_ = env.step(torch.ones(N, K, 2))
         env.step(torch.zeros(N, K, 2))
@@ -256,14 +257,14 @@ def test_environments_are_kept_until_their_number_changes() -> None:
     env = GymnasiumEnv(**FUSE)
     closed = simulators.Fuse.closed
     for tasks, episodes in ((2, 3), (3, 2), (1, 6)):
-        env.reset(torch.ones(tasks, 1), episodes, stream())
+        env.reset(torch.ones(tasks, 1), episodes, TaskStreams(0))
     assert simulators.Fuse.closed == closed
-    env.reset(torch.ones(2, 1), 1, stream())
+    env.reset(torch.ones(2, 1), 1, TaskStreams(0))
     assert simulators.Fuse.closed == closed + 6
     env.close()
     env.close()
     assert simulators.Fuse.closed == closed + 8
-    assert env.reset(torch.ones(2, 1), 1, stream()).shape == (2, 1, 5)
+    assert env.reset(torch.ones(2, 1), 1, TaskStreams(0)).shape == (2, 1, 5)
     del env
     gc.collect()
     assert simulators.Fuse.closed == closed + 10
@@ -271,10 +272,10 @@ def test_environments_are_kept_until_their_number_changes() -> None:
 
 def test_processes_end_with_the_environment() -> None:
     env = GymnasiumEnv(**FUSE, vectorization="async", num_workers=2, context="fork")
-    env.reset(LENGTHS, K, stream())
+    env.reset(LENGTHS, K, TaskStreams(0))
     before = multiprocessing.active_children()
     assert len(before) == 2
-    env.reset(LENGTHS, K + 1, stream())
+    env.reset(LENGTHS, K + 1, TaskStreams(0))
     assert len(multiprocessing.active_children()) == 2
     assert not any(process.is_alive() for process in before)
     del env
@@ -309,7 +310,7 @@ def test_the_death_of_a_process_is_noticed() -> None:
 
 def test_a_process_that_died_between_two_steps_can_be_closed() -> None:
     env = GymnasiumEnv(**FUSE, vectorization="async", num_workers=2, context="fork")
-    env.reset(LENGTHS, K, stream())
+    env.reset(LENGTHS, K, TaskStreams(0))
     multiprocessing.active_children()[0].kill()
     env.close()
     assert multiprocessing.active_children() == []
@@ -319,7 +320,7 @@ def test_processes_outlive_ctrl_c_but_not_a_termination() -> None:
     env = GymnasiumEnv(**FUSE, vectorization="async", num_workers=2, context="fork")
     handler = signal.signal(signal.SIGTERM, lambda *_: None)  # as a run does; forked processes get it too
     try:
-        env.reset(LENGTHS, K, stream())
+        env.reset(LENGTHS, K, TaskStreams(0))
     finally:
         signal.signal(signal.SIGTERM, handler)
     processes = multiprocessing.active_children()
@@ -338,7 +339,7 @@ def test_closing_does_not_wait_for_an_answer_that_was_interrupted() -> None:
     broken = {**FUSE, "id": "Broken-v0", "env_kwargs": {"phase": "hang"}}
     env = GymnasiumEnv(**broken, vectorization="async", num_workers=2, context="fork")
     handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    env.reset(LENGTHS, K, stream())
+    env.reset(LENGTHS, K, TaskStreams(0))
     env.step(torch.zeros(N, K, 2))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
@@ -352,10 +353,11 @@ def test_closing_does_not_wait_for_an_answer_that_was_interrupted() -> None:
 
 EXIT = """
 import torch
+from meta_rl.randomness import TaskStreams
 from meta_rl.envs.gymnasium_env import GymnasiumEnv
 if __name__ == "__main__":
     env = GymnasiumEnv("Pendulum-v1", {"g": (5, 15)}, vectorization="async", num_workers=2, context="fork")
-    env.reset(torch.ones(2, 1), 1, torch.Generator())
+    env.reset(torch.ones(2, 1), 1, TaskStreams(0))
     print(*[process.pid for process in __import__("multiprocessing").active_children()])
 """
 

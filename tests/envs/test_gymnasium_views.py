@@ -19,6 +19,7 @@ from meta_rl import opengl
 from meta_rl.envs import AntDirection
 from meta_rl.envs.gymnasium_views import MujocoTaskEnv, TaskEnv
 from meta_rl.envs.registration import VIEWS
+from meta_rl.randomness import TaskStreams
 
 PAGE = Path(__file__).parents[2] / "docs/add_a_task_family.md"
 IDS = [f"meta_rl/{family}-v0" for family in VIEWS]
@@ -59,7 +60,7 @@ def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str
 
 def test_steps_are_those_of_the_batched_family(ant: Any) -> None:
     observation, _ = ant.reset(seed=7, options={"task": [-1.0]})
-    noise = torch.Generator().manual_seed(int(np.random.default_rng(7).integers(2**63, size=2)[1]))
+    noise = TaskStreams(int(np.random.default_rng(7).integers(2**63, size=2)[1]))
     batched = AntDirection(horizon=5)
     expected = batched.reset(torch.tensor([[-1.0]]), 1, noise)
     np.testing.assert_array_equal(observation, expected[0, 0])

@@ -25,6 +25,7 @@ from meta_rl.envs.ant import LEGS
 from meta_rl.envs.locomotion import control_cost
 from meta_rl.envs.mujoco_batch import ASSETS
 from meta_rl.errors import UserError
+from meta_rl.randomness import TaskStreams
 from meta_rl.tasks import read_tasks
 
 FAMILIES = [AntDirection, AntVelocity, AntGoal, AntBody, HalfCheetahDirection, HalfCheetahVelocity]
@@ -44,7 +45,7 @@ def play(
 ) -> list[Tensor]:
     """Observations, rewards and ends of random actions, stacked over time, and generalised positions."""
     tasks = env.sample_tasks(n, stream()) if tasks is None else tasks
-    first = env.reset(tasks, k, stream(1))
+    first = env.reset(tasks, k, TaskStreams(1))
     observations, rewards, ended = zip(*map(env.step, actions(env, len(tasks), k, steps)), strict=True)
     return [torch.stack([first, *observations]), *map(torch.stack, (rewards, ended))]
 
@@ -75,7 +76,7 @@ def test_gymnasiums_environment_bit_for_bit(name: str, family: Any, lengths: lis
         env.reset(seed=seed)
     ours = family(preset="gymnasium", num_threads=2)
     direction = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0], dtype=torch.float64)[: len(theirs), None]
-    ours.reset(direction, 1, stream())
+    ours.reset(direction, 1, TaskStreams(0))
     ours.physics.start(
         *(np.array([getattr(env.data, field) for env in theirs]) for field in ("qpos", "qvel"))
     )
@@ -138,7 +139,7 @@ def test_numbers_have_the_type_of_the_tasks(family: Any) -> None:
 @every_family
 def test_what_was_returned_does_not_change_in_later_steps(family: Any) -> None:
     env = family()
-    returned: list[Any] = [env.reset(env.sample_tasks(2, stream()).double(), 2, stream())]
+    returned: list[Any] = [env.reset(env.sample_tasks(2, stream()).double(), 2, TaskStreams(0))]
     copies: list[Any] = []
     for action in actions(env, 2, 2, 4):
         returned += [env.positions(), env.position(), env.velocity(), *env.step(action.double())]
@@ -155,7 +156,7 @@ class Steered:
 
     def __init__(self, env: MujocoEnv, tasks: list[list[float]], monkeypatch: pytest.MonkeyPatch) -> None:
         self.env, self.patch = env, monkeypatch.setattr
-        env.reset(torch.tensor(tasks, dtype=torch.float64), 1, stream())
+        env.reset(torch.tensor(tasks, dtype=torch.float64), 1, TaskStreams(0))
         env.physics.qpos[:] = env.model.qpos0
         self.patch(env.physics, "step", lambda ctrl, alive: np.zeros_like(alive))
 
@@ -220,7 +221,7 @@ def test_an_ant_ends_above_and_below_its_heights_and_stays_ended(monkeypatch: py
 
 def test_velocity_is_that_of_the_last_step() -> None:
     env = HalfCheetahDirection(preset="gymnasium")
-    env.reset(torch.ones(2, 1), 1, stream())
+    env.reset(torch.ones(2, 1), 1, TaskStreams(0))
     for action in actions(env, 2, 1, 3):
         before = env.position()
         env.step(action)
@@ -229,7 +230,7 @@ def test_velocity_is_that_of_the_last_step() -> None:
 
 def test_ended_episodes_are_not_simulated() -> None:
     env = AntDirection(timestep=0.01)
-    env.reset(torch.ones(4, 1), 2, stream())
+    env.reset(torch.ones(4, 1), 2, TaskStreams(0))
     env.physics.qpos[[1, 6], 2] = 1.5
     alive: list[list[int]] = []
     step = env.physics.step
@@ -288,7 +289,7 @@ def test_a_diverged_episode_ends_unpaid_and_touches_no_other(
     env, quiet = family(), family()
     tasks = env.sample_tasks(2, stream())
     for each in (env, quiet):
-        each.reset(tasks, 2, stream(1))
+        each.reset(tasks, 2, TaskStreams(1))
     diverged = []
     for t, action in enumerate(actions(env, 2, 2, 8)):
         if t == 3:
@@ -303,7 +304,7 @@ def test_a_diverged_episode_ends_unpaid_and_touches_no_other(
         diverged.append(env.diverged)
     assert diverged == [0, 0, 0, 1, 1, 1, 1, 1]
     assert quiet.diverged == 0
-    env.reset(tasks, 2, stream(1))
+    env.reset(tasks, 2, TaskStreams(1))
     assert env.diverged == 0
 
 
@@ -312,7 +313,7 @@ def test_a_diverged_episode_ends_unpaid_and_touches_no_other(
 
 def test_starts_have_gymnasiums_noise() -> None:
     env = AntDirection(observe_position=True)
-    first = env.reset(torch.ones(2, 1, dtype=torch.float64), 2000, stream()).flatten(0, 1)
+    first = env.reset(torch.ones(2, 1, dtype=torch.float64), 2000, TaskStreams(0)).flatten(0, 1)
     position = first[:, :15] - torch.from_numpy(env.model.qpos0)
     velocity = first[:, 15:]
     # Uniform on +-0.1: variance 0.2^2 / 12, and a fifth of it in every fifth of the range
@@ -329,11 +330,13 @@ def test_starts_have_gymnasiums_noise() -> None:
 
 def test_the_noise_of_starts_can_be_scaled() -> None:
     env = AntDirection(observe_position=True, reset_noise_scale=0.0)
-    still = env.reset(torch.ones(1, 1, dtype=torch.float64), 2, stream())[0]
+    still = env.reset(torch.ones(1, 1, dtype=torch.float64), 2, TaskStreams(0))[0]
     assert torch.equal(still, torch.from_numpy(np.append(env.model.qpos0, np.zeros(14))).expand(2, -1))
     env = AntDirection(observe_position=True, reset_noise_scale=0.05)
-    half = env.reset(torch.ones(1, 1, dtype=torch.float64), 2, stream())[0]
-    whole = AntDirection(observe_position=True).reset(torch.ones(1, 1, dtype=torch.float64), 2, stream())[0]
+    half = env.reset(torch.ones(1, 1, dtype=torch.float64), 2, TaskStreams(0))[0]
+    whole = AntDirection(observe_position=True).reset(
+        torch.ones(1, 1, dtype=torch.float64), 2, TaskStreams(0)
+    )[0]
     torch.testing.assert_close(2 * (half - still), whole - still)
 
 
@@ -390,7 +393,7 @@ def test_tasks_and_starts_depend_on_the_generator_alone(family: Any) -> None:
     tasks = env.sample_tasks(20, stream())
     assert torch.equal(tasks, other.sample_tasks(20, stream()))
     assert not torch.equal(tasks, other.sample_tasks(20, stream(1)))
-    starts = [e.reset(tasks, 2, stream(s)) for e, s in ((env, 0), (other, 0), (other, 1))]
+    starts = [e.reset(tasks, 2, TaskStreams(s)) for e, s in ((env, 0), (other, 0), (other, 1))]
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])
     assert torch.equal(torch.get_rng_state(), before)
@@ -442,7 +445,7 @@ def test_a_heavy_leg_is_that_of_a_model_compiled_so(leg: str) -> None:
     env = AntBody(vary="mass", preset="gymnasium")
     task = torch.ones(2, 4)
     task[1, LEGS.index(leg)] = 3.0
-    env.reset(task, 1, stream())
+    env.reset(task, 1, TaskStreams(0))
     heavy, model = compiled(leg, 3.0), env.physics.batch.get_model(1)
     for name in ("body_mass", "body_inertia", "body_subtreemass", "body_invweight0", "dof_invweight0"):
         assert getattr(model, name) == pytest.approx(getattr(heavy, name), rel=1e-9), name
@@ -457,7 +460,7 @@ def test_a_weak_leg_has_weak_motors(leg: str, joints: str) -> None:
     env = AntBody()
     task = torch.ones(3, 4)
     task[1, LEGS.index(leg)] = 0.25
-    env.reset(task, 2, stream())
+    env.reset(task, 2, TaskStreams(0))
     gears = env.physics.batch.expand("actuator_gear")
     model = env.model
     expected = np.repeat(model.actuator_gear[None], 6, 0)
@@ -473,7 +476,7 @@ def test_a_body_moves_as_its_own_model_does_alone(vary: Any) -> None:
     env = AntBody(vary=vary)
     tasks = env.sample_tasks(3, stream())
     tasks[1] = 1.0
-    env.reset(tasks, 2, stream(1))
+    env.reset(tasks, 2, TaskStreams(1))
     start = env.physics.qpos.copy(), env.physics.qvel.copy()
     moves = actions(env, 3, 2, 30).clamp(-1, 1).double()
     for action in moves:
@@ -554,7 +557,7 @@ def test_actions_are_scaled_to_the_limits_of_the_motors(tmp_path: Path) -> None:
     text = text.replace('ctrllimited="true" ctrlrange="-1.0 1.0" joint="ankle_3"', 'joint="ankle_3"')
     (tmp_path / "my_ant.xml").write_text(text)
     env = AntDirection(xml_file=str(tmp_path / "my_ant.xml"))
-    env.reset(torch.ones(3, 1), 1, stream())
+    env.reset(torch.ones(3, 1), 1, TaskStreams(0))
     env.step(torch.tensor([-7.0, 0.0, 1.0])[:, None, None].expand(3, 1, 8))
     ctrl = env.physics.batch.bind("ctrl")
     assert ctrl[:, 0].tolist() == [-0.5, 0.75, 2.0]  # hip_4

@@ -8,6 +8,7 @@ import torch
 
 from meta_rl.envs import ActionReward, BatchedEnv, PointMass
 from meta_rl.envs.observe_task import ObserveTask
+from meta_rl.randomness import TaskStreams
 
 TASKS = torch.tensor([[0.1, 0.2, 0.3, 0.4], [-0.1, -0.2, -0.3, -0.4]])
 
@@ -18,7 +19,7 @@ def stream() -> torch.Generator:
 
 def test_the_task_follows_the_observation() -> None:
     env, plain = ObserveTask(PointMass()), PointMass()
-    first, expected = env.reset(TASKS, 3, stream()), plain.reset(TASKS, 3, stream())
+    first, expected = env.reset(TASKS, 3, TaskStreams(0)), plain.reset(TASKS, 3, TaskStreams(0))
     assert first.shape == (2, 3, 6)
     assert first[..., :2].equal(expected)
     assert first[..., 2:].equal(TASKS[:, None].expand(2, 3, 4))
@@ -57,7 +58,7 @@ class Later(ActionReward):
 
 def test_defaults_of_the_base_class_hide_nothing() -> None:
     env = ObserveTask(Later())
-    env.reset(torch.zeros(1, 1), 1, stream())
+    env.reset(torch.zeros(1, 1), 1, TaskStreams(0))
     env.step(torch.zeros(1, 1, 1))
     assert env.diverged == 5
 
@@ -68,4 +69,4 @@ def test_survives_copying() -> None:
         pickle.loads(pickle.dumps(ObserveTask(PointMass(horizon=7)))),
     ):
         assert env.horizon == 7
-        assert env.reset(TASKS, 3, stream()).shape == (2, 3, 6)
+        assert env.reset(TASKS, 3, TaskStreams(0)).shape == (2, 3, 6)

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from meta_rl.envs import PointMass
+from meta_rl.randomness import TaskStreams
 
-STREAM = torch.Generator()
+STREAM = TaskStreams(0)
 
 
 def close(actual: Tensor, expected: list) -> None:

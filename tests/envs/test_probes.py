@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward
+from meta_rl.randomness import TaskStreams
 
-STREAM = torch.Generator()
+STREAM = TaskStreams(0)
 TASKS = torch.tensor([[0.5], [-1.0]])
 ACTIONS = torch.tensor([[[0.5], [1.5], [-0.5]], [[-1.0], [0.0], [1.0]]])
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from meta_rl.algorithms import FOMAML, MetaLearner
 from meta_rl.envs import AntDirection, BatchedEnv
 from meta_rl.errors import NonFiniteError
+from meta_rl.randomness import TaskStreams
 from meta_rl.types import MetaBatch
 
 
@@ -28,7 +29,7 @@ class Line(BatchedEnv):
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.rand(n, 1, generator=generator) * 2 - 1
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self.target = tasks[:, None]
         self.position = torch.zeros(len(tasks), episodes, 1)
         return self.position
@@ -42,9 +43,9 @@ class Line(BatchedEnv):
 class Unstable(AntDirection):
     """Three of the simulations fail in the second step, each in a way of its own."""
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self.t = 0
-        return super().reset(tasks, episodes, generator)
+        return super().reset(tasks, episodes, streams)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.t += 1

@@ -8,6 +8,8 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
+from meta_rl.randomness import TaskStreams
+
 
 class BatchedEnv(ABC):
     """A distribution over tasks, and the batched simulation of all of them.
@@ -42,8 +44,11 @@ class BatchedEnv(ABC):
         """Draw `n` tasks from the task distribution: [n, P]."""
 
     @abstractmethod
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
-        """Start `episodes` episodes of each task of `tasks` [N, P]; return the observations [N, K, O]."""
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
+        """Start `episodes` episodes of each task of `tasks` [N, P]; return the observations [N, K, O].
+
+        What is random in a task's episodes comes from that task's own stream (`TaskStreams.draw`).
+        """
 
     @abstractmethod
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.episodes import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
 from meta_rl.errors import one_line
+from meta_rl.randomness import TaskStreams
 from meta_rl.threads import available_cores
 
 SEEDS = 2**31  # simulators in C take their seed as an int
@@ -83,9 +84,9 @@ class GymnasiumEnv(BatchedEnv):
         low, high = (torch.from_numpy(bound) for bound in (self.task_space.low, self.task_space.high))
         return low + (high - low) * torch.rand(n, len(low), generator=generator)
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         total = len(tasks) * episodes
-        seeds = torch.randint(SEEDS, (total,), generator=generator).tolist()
+        draws = streams.draw(len(tasks), lambda g: torch.randint(SEEDS, (episodes,), generator=g))
         if total != self._total:
             self.close()
             self._episodes = self._open(total)
@@ -94,7 +95,7 @@ class GymnasiumEnv(BatchedEnv):
         self._like, self._t = tasks, 0
         self._ended = np.zeros((len(tasks), episodes), dtype=np.bool_)
         rows = tasks.repeat_interleave(episodes, 0).double().cpu().numpy()
-        return self._tensor(self._episodes.start(rows, seeds))
+        return self._tensor(self._episodes.start(rows, draws.flatten().tolist()))
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self._t += 1

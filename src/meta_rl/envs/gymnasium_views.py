@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from meta_rl import opengl
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.mujoco_env import MujocoEnv
+from meta_rl.randomness import TaskStreams, generator
 from meta_rl.rendering import Drawing
 from meta_rl.viewer import Viewer
 
@@ -53,13 +54,13 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
     ) -> tuple[Array, dict[str, Any]]:
         super().reset(seed=seed)
         # Two streams, so that a given task leaves the episode's noise as it is.
-        drawing, episode = (
-            torch.Generator().manual_seed(int(s)) for s in self.np_random.integers(2**63, size=2)
-        )
+        drawing, episode = map(int, self.np_random.integers(2**63, size=2))
         given = task_in(options or {}, self.family)
-        self._task = self.family.sample_tasks(1, drawing) if given is None else torch.tensor([given])
+        self._task = (
+            self.family.sample_tasks(1, generator(drawing)) if given is None else torch.tensor([given])
+        )
         self._steps, self._running = 0, True
-        self._observation = self.family.reset(self._task, 1, episode)[0, 0].numpy()
+        self._observation = self.family.reset(self._task, 1, TaskStreams(episode))[0, 0].numpy()
         return self._observation.copy(), self._info()
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:

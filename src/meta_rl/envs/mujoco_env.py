@@ -13,6 +13,7 @@ from torch import Tensor
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
+from meta_rl.randomness import TaskStreams
 
 
 class MujocoEnv(BatchedEnv):
@@ -104,17 +105,19 @@ class MujocoEnv(BatchedEnv):
         """A copy of the generalised positions [N, K, nq], to draw the robots from."""
         return self.by_task(self.physics.qpos)
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._like = tasks
         rows = tasks.detach().cpu().double().numpy()
         self.tasks = rows[:, None]  # [N, 1, P], broadcasts over episodes
         self._alive = np.ones((len(rows), episodes), bool)
         self.diverged = 0
         n, model, scale = self._alive.size, self.model, self.reset_noise_scale
-        uniform = torch.rand(n, model.nq, generator=generator, dtype=torch.float64).numpy() * 2 - 1
-        normal = torch.randn(n, model.nv, generator=generator, dtype=torch.float64).numpy()
+        shape = {"dtype": torch.float64}
+        uniform = streams.draw(len(rows), lambda g: torch.rand(episodes, model.nq, generator=g, **shape))
+        normal = streams.draw(len(rows), lambda g: torch.randn(episodes, model.nv, generator=g, **shape))
+        positions, velocities = (uniform * 2 - 1).reshape(n, -1).numpy(), normal.reshape(n, -1).numpy()
         fields = {name: np.repeat(x, episodes, 0) for name, x in self.model_fields(rows).items()}
-        self.physics.start(model.qpos0 + scale * uniform, scale * normal, fields)
+        self.physics.start(model.qpos0 + scale * positions, scale * velocities, fields)
         self._position_before = self.position()
         return self._observation()
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.wrapper import Wrapper
+from meta_rl.randomness import TaskStreams
 
 
 class ObserveTask(Wrapper):
@@ -22,9 +23,9 @@ class ObserveTask(Wrapper):
         low, high = np.concatenate([s.low for s in spaces]), np.concatenate([s.high for s in spaces])
         self.observation_space = Box(low, high, dtype=np.float32)
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._tasks = tasks[:, None].expand(-1, episodes, -1)  # [N, K, P]
-        return self._append(self.env.reset(tasks, episodes, generator))
+        return self._append(self.env.reset(tasks, episodes, streams))
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         observations, rewards, terminated = self.env.step(actions)

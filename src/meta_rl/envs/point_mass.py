@@ -9,6 +9,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
+from meta_rl.randomness import TaskStreams
 
 MAX_SPEED = 0.1  # distance per step at an action of 1
 HALF_SIDE = 0.5  # starts and goals lie in [-0.5, 0.5]^2
@@ -48,7 +49,7 @@ class PointMass(BatchedEnv):
             tasks[:, 2:] = 0.0
         return tasks
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._goal = tasks[:, None, :2]
         self._position = tasks[:, None, 2:].expand(-1, episodes, -1)
         self._terminated = torch.zeros(len(tasks), episodes, dtype=torch.bool, device=tasks.device)

@@ -6,6 +6,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
+from meta_rl.randomness import TaskStreams
 
 
 class _Probe(BatchedEnv):
@@ -27,7 +28,7 @@ class _Probe(BatchedEnv):
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.rand(n, 1, generator=generator) * 2 - 1
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._target = tasks  # [N, 1], broadcasts over episodes
         self._zeros = torch.zeros(len(tasks), episodes, 1, device=tasks.device)
         return self._zeros

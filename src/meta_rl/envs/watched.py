@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.wrapper import Wrapper
+from meta_rl.randomness import TaskStreams
 
 
 class Watched(Wrapper):
@@ -24,8 +24,8 @@ class Watched(Wrapper):
         super().__init__(env)
         self.watch = watch
 
-    def reset(self, tasks: Tensor, episodes: int, generator: torch.Generator) -> Tensor:
-        observations = self.env.reset(tasks, episodes, generator)
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
+        observations = self.env.reset(tasks, episodes, streams)
         self._running = True
         self.watch(self.positions())
         return observations
