@@ -4,12 +4,16 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-import pytest
-import torch
+from meta_rl import threads
 
-from helpers import make_policy, make_samples
-from meta_rl.policy import GaussianMLP
-from meta_rl.types import Samples
+threads.configure()  # before torch is imported, as the entry points do
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+from helpers import make_policy, make_samples  # noqa: E402
+from meta_rl.policy import GaussianMLP  # noqa: E402
+from meta_rl.types import Samples  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from meta_rl import ranks
 from meta_rl.baseline import features, fit_linear_baseline, predict
-from meta_rl.returns import discounted_sum, explained_variance, gae, normalise
+from meta_rl.returns import Total, discounted_sum, explained_variance, gae, normalise, own
 from meta_rl.types import Samples, Trajectories
 
 STATES_PER_CHUNK = 8192  # of the tasks whose baselines are fitted at once, so that their features stay cached
@@ -21,7 +22,8 @@ class AdvantageEstimator(NamedTuple):
         bootstrap_horizon: Continue an episode that the horizon cut off with the baseline's value, instead
             of treating the horizon as the end (the literature's habit, and the default). The baseline then
             has no features of time, and is fitted to the continued returns.
-        pooled: Treat the episodes of all tasks as those of one: a single baseline, a single normalisation.
+        pooled: Treat the episodes of all tasks, those of other ranks too, as those of one: a single
+            baseline, a single normalisation.
     """
 
     gamma: float = 0.99
@@ -50,22 +52,27 @@ class AdvantageEstimator(NamedTuple):
         samples = Samples(
             observations=episodes.observations.flatten(1, 2),
             actions=episodes.actions.flatten(1, 2),
-            advantages=normalise(advantages.flatten(1), mask),
+            advantages=normalise(advantages.flatten(1), mask, self._total),
             mask=mask,
         )
-        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask)
+        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, self._total)
 
     def _baseline(self, episodes: Trajectories, returns: Tensor) -> tuple[Tensor, Tensor]:
         """Values [n, K, T] of a few tasks' states, and [n, K] of what follows the last, 0 for nothing."""
         x = features(episodes.observations, time=not self.bootstrap_horizon)  # [n, K, T, F]
         if not self.bootstrap_horizon:
-            values = predict(fit_linear_baseline(x, returns, episodes.mask), x)
+            values = predict(fit_linear_baseline(x, returns, episodes.mask, self._total), x)
             return values, torch.zeros_like(values[..., 0])
         last = features(episodes.last_observations[:, :, None], time=False)
         last = last * episodes.truncated[..., None, None]
         to_end = self._discount_to_end(x)
-        coefficients = fit_linear_baseline(x - to_end * last, returns, episodes.mask)
+        coefficients = fit_linear_baseline(x - to_end * last, returns, episodes.mask, self._total)
         return predict(coefficients, x), predict(coefficients, last).squeeze(-1)
+
+    @property
+    def _total(self) -> Total:
+        """Over which steps a mean is one."""
+        return ranks.total if self.pooled else own
 
     def _discount_to_end(self, x: Tensor) -> Tensor:
         """gamma^(T - t) as [T, 1], for an x [..., T, F].

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from meta_rl.returns import Total, own
+
 RIDGE = 1e-5
 MAX_RAISES = 10  # tenfold each, until the normal equations can be factorised
 
@@ -18,13 +20,14 @@ def features(observations: Tensor, time: bool = True) -> Tensor:
     return torch.cat([clipped, clipped.square(), by_step.expand(*observations.shape[:-1], -1)], -1)
 
 
-def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor, total: Total = own) -> Tensor:
     """Fit every task's baseline on its own valid steps.
 
     Args:
         x: [N, K, T, F] features in float64.
         targets: [N, K, T], such as discounted returns.
         mask: [N, K, T].
+        total: Sums over ranks, where the steps of all of them make one fit.
 
     Returns:
         The coefficients [N, F] in float64. Where a task's normal equations are singular the ridge is raised
@@ -32,8 +35,8 @@ def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """
     x = x.flatten(1, 2)  # [N, B, F]
     weighted = (x * mask.flatten(1).double()[..., None]).transpose(1, 2)
-    gram = weighted @ x
-    moment = weighted @ targets.flatten(1).double()[..., None]
+    y = targets.flatten(1).double()[..., None]
+    gram, moment = total(weighted @ torch.cat([x, y], -1)).tensor_split([x.shape[-1]], -1)
     eye = torch.eye(gram.shape[-1], dtype=torch.float64, device=gram.device)
     ridge = torch.full((len(gram), 1, 1), RIDGE, dtype=torch.float64, device=gram.device)
     factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)

@@ -7,6 +7,7 @@ import lightning as L
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from meta_rl import ranks
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError
@@ -23,7 +24,7 @@ class RolloutDataModule(L.LightningDataModule):
 
     Args:
         env: The task family.
-        meta_batch_size: Tasks per meta-iteration.
+        meta_batch_size: Tasks per meta-iteration, of all ranks together.
         fast_batch_size: Episodes per task and gradient step.
         gamma: Discount in (0, 1].
         gae_lambda: Lambda of generalised advantage estimation in [0, 1].
@@ -71,6 +72,11 @@ class RolloutDataModule(L.LightningDataModule):
         """
         self.sampler = Sampler(env, self.fast_batch_size, self.estimator._replace(pooled=pooled))
 
+    def share(self) -> slice:
+        """Which of an iteration's tasks are this rank's."""
+        tasks = self.meta_batch_size // ranks.size()
+        return slice(ranks.index() * tasks, (ranks.index() + 1) * tasks)
+
     def collect(self, policy: nn.Module, params: Params, tasks: Tensor, iteration: int, phase: int) -> Batch:
         """Episodes of per-task parameters [N, ...] on `tasks`, from the streams of (iteration, phase).
 
@@ -78,15 +84,17 @@ class RolloutDataModule(L.LightningDataModule):
             NonFiniteError: if a number in them is not finite; its dump says where it happened.
         """
         try:
-            return self.sampler.collect(policy, params, tasks, TaskStreams(self.seed, iteration, phase))
+            streams = TaskStreams(self.seed, iteration, phase, self.share().start)
+            return self.sampler.collect(policy, params, tasks, streams)
         except NonFiniteError as error:
             error.dump |= {"iteration": iteration, "phase": int(phase), "tasks": tasks, "params": params}
             raise
 
     def meta_batch(self, policy: nn.Module, params: Params, iteration: int) -> MetaBatch:
-        """The tasks of a meta-iteration, and pre-adaptation episodes of the parameters [...] on them."""
+        """This rank's tasks of a meta-iteration, and episodes of the parameters [...] on them."""
         stream = generator(self.seed, iteration, Phase.TASKS)
-        tasks = self.env.sample_tasks(self.meta_batch_size, stream).to(next(iter(params.values())))
+        tasks = self.env.sample_tasks(self.meta_batch_size, stream)[self.share()]
+        tasks = tasks.to(next(iter(params.values())))
         shared = repeat(params, len(tasks))
         return MetaBatch(tasks, self.collect(policy, shared, tasks, iteration, Phase.SUPPORT), iteration)
 

@@ -9,19 +9,23 @@ from contextlib import contextmanager
 
 import torch
 
+from meta_rl import ranks
 from meta_rl.types import Batch
 
 
 def batch_metrics(batch: Batch, suffix: str) -> dict[str, float]:
-    """Numbers of one phase: mean and spread over tasks, with the suffix `pre` or `post`."""
-    by_task = batch.returns.mean(-1)
+    """Numbers of one phase: mean and spread over the tasks of all ranks, with the suffix `pre` or `post`."""
+    by_task = torch.stack([batch.returns.mean(-1), batch.lengths.mean(-1), batch.explained_variance], 1)
+    returns, lengths, explained = ranks.gather(by_task).unbind(1)
+    steps = batch.lengths.sum()
+    entropy, saturated, steps = ranks.mean(torch.stack([batch.entropy, batch.saturation * steps, steps]))
     return {
-        f"return_{suffix}": float(by_task.mean()),
-        f"return_{suffix}_std": float(by_task.std(correction=0)),
-        f"episode_length_{suffix}": float(batch.lengths.mean()),
-        f"entropy_{suffix}": float(batch.entropy),
-        f"saturation_{suffix}": float(batch.saturation),
-        f"explained_variance_{suffix}": float(batch.explained_variance.mean()),
+        f"return_{suffix}": float(returns.mean()),
+        f"return_{suffix}_std": float(returns.std(correction=0)),
+        f"episode_length_{suffix}": float(lengths.mean()),
+        f"entropy_{suffix}": float(entropy),
+        f"saturation_{suffix}": float(saturated / steps),
+        f"explained_variance_{suffix}": float(explained.mean()),
     }
 
 

@@ -2,7 +2,8 @@
 
     theta --inner loop on support_i--> phi_i --policy--> (mean, log_std) on query_i --> L_i, KL_i
 
-The objective, its gradient and its Fisher products are evaluated over chunks of tasks that fit the cache.
+The objective, its gradient and its Fisher products are evaluated over chunks of tasks that fit the cache, and
+averaged over the ranks, each of which has a share of the tasks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +14,22 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn.utils import parameters_to_vector
 
+from meta_rl import ranks
 from meta_rl.inner import STATES_PER_CHUNK, InnerLoop, distribution, repeat
 from meta_rl.losses import mean_kl, surrogate_loss
 from meta_rl.policy import Gaussian
 from meta_rl.states import thin
 from meta_rl.types import Params, Samples
 
+# Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
+# conjugate gradient would make a relative 1e-3 of a float32's last bits in a single step.
+SUMS = torch.float64
+
 
 class _Linearisation(NamedTuple):
     """One chunk's map theta -> distribution parameters, with its graphs kept for products J v and J^T w."""
 
-    theta: list[Tensor]  # leaves
+    theta: list[Tensor]  # leaves, a copy a task: [n, ...]
     outputs: Gaussian  # [n, B, A]
     cotangents: list[Tensor]  # leaves u, shaped as the outputs
     pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
@@ -64,7 +70,9 @@ class MetaObjective:
         self.fisher_fraction = fisher_fraction
         self.tasks, states = query.mask.shape
         valid = query.mask.sum(-1)
-        self.weights = valid / valid.mean() if pooled else torch.ones_like(valid)  # [N], 1 on average
+        self.weights = (
+            valid / ranks.mean(valid.mean()) if pooled else torch.ones_like(valid)
+        )  # [N], 1 on average
         self.tasks_per_chunk = tasks_per_chunk or max(1, STATES_PER_CHUNK // states)
         self._old: list[Gaussian] = []  # one a chunk: the adapted policies that collected the query data
         self._linearisations: list[_Linearisation] = []
@@ -75,7 +83,7 @@ class MetaObjective:
         Also fixes the old policies, and (`with_fisher`) prepares `fisher_product` at this point.
         """
         self._old, self._linearisations = [], []
-        gradient = [torch.zeros_like(value) for value in theta.values()]
+        gradient = [torch.zeros_like(value, dtype=SUMS) for value in theta.values()]
         loss = gradient[0].new_zeros(())
         whole = self.fisher_fraction == 1
         for chunk in self._chunks():
@@ -83,13 +91,14 @@ class MetaObjective:
             self._old.append(Gaussian(*(x.detach() for x in outputs)))
             chunk_loss, cotangents = self._loss_and_cotangents(outputs, chunk)
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=with_fisher and whole)
-            loss = loss + chunk_loss
-            gradient = [total + g.detach() for total, g in zip(gradient, pullback, strict=True)]
+            loss += chunk_loss
+            gradient = [sums + over_tasks(g) for sums, g in zip(gradient, pullback, strict=True)]
             if with_fisher and whole:
                 weights = self._state_weights(chunk)
                 self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
         if with_fisher and not whole:
             self._linearise(theta)
+        loss, *gradient = (x.to(self.query.mask) for x in ranks.means([loss, *gradient]))
         return loss, gradient
 
     def _linearise(self, theta: Params) -> None:
@@ -104,7 +113,8 @@ class MetaObjective:
 
     def _state_weights(self, chunk: "_Chunk") -> Tensor:
         mask = chunk.query.mask
-        return (chunk.weights[:, None] * mask / mask.sum(-1, keepdim=True) / self.tasks)[..., None]
+        valid = mask.sum(-1, keepdim=True).clamp(min=1)
+        return (chunk.weights[:, None] * mask / valid / self.tasks)[..., None]
 
     def fisher_product(self, vector: Tensor) -> Tensor:
         """mean_i J_i^T F_i J_i v for a flat vector: the Hessian of the mean KL at the point of `gradient`.
@@ -112,26 +122,27 @@ class MetaObjective:
         J_i is the derivative of task i's distribution parameters by theta, through the inner loop, and F_i
         their Fisher matrix. The Gauss-Newton form is exact there because the KL's own gradient vanishes.
         """
-        result = torch.zeros_like(vector)
+        result = torch.zeros_like(vector, dtype=SUMS)
         for part in self._linearisations:
-            pieces = vector.split([p.numel() for p in part.theta])
-            v = [x.view_as(p) for x, p in zip(pieces, part.theta, strict=True)]
+            pieces = vector.split([p[0].numel() for p in part.theta])
+            v = [x.view_as(p[0]).expand_as(p) for x, p in zip(pieces, part.theta, strict=True)]
             tangent = Gaussian(*torch.autograd.grad(part.pullback, part.cotangents, v, retain_graph=True))
             image = part.outputs.fisher(tangent)
             weighted = [(x * part.weights).detach() for x in image]
             product = torch.autograd.grad(part.outputs, part.theta, weighted, retain_graph=True)
-            result += parameters_to_vector(product)
-        return result
+            result += parameters_to_vector([over_tasks(p) for p in product])
+        return ranks.mean(result).to(vector)
 
     @torch.no_grad()
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
-        loss = kl = self.query.mask.new_zeros(())
+        loss = kl = torch.zeros((), dtype=SUMS, device=self.query.mask.device)
         for (support, _, query, weights), old in zip(self._chunks(), self._old, strict=True):
             phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
             outputs = distribution(self.policy, phi, query.observations)
-            loss = loss + (weights * vmap(surrogate_loss)(outputs, old, query)).sum() / self.tasks
-            kl = kl + (weights * vmap(mean_kl)(old, outputs, query.mask)).sum() / self.tasks
+            loss = loss + over_tasks(weights * vmap(surrogate_loss)(outputs, old, query)) / self.tasks
+            kl = kl + over_tasks(weights * vmap(mean_kl)(old, outputs, query.mask)) / self.tasks
+        loss, kl = (x.to(query.mask) for x in ranks.means([loss, kl]))
         return loss, kl
 
     def _chunks(self, size: int | None = None) -> Iterator["_Chunk"]:
@@ -146,13 +157,14 @@ class MetaObjective:
             )
 
     def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Gaussian]:
-        """Leaves for theta, and the distributions of the adapted policies as functions of them.
+        """Leaves for theta, one copy a task, and the adapted policies' distributions as functions of them.
 
         The value of phi is always the one that collected the query data; what differs is its derivative.
         """
-        leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
+        tasks = len(chunk.query.mask)
+        leaves = {k: value.requires_grad_() for k, value in repeat(detached(theta), tasks).items()}
         with torch.enable_grad():
-            phi = repeat(leaves, len(chunk.query.mask))
+            phi = leaves
             if not self.first_order:
                 phi = self.inner.adapt(phi, chunk.support)
             phi = {name: value + (chunk.adapted[name] - value).detach() for name, value in phi.items()}
@@ -164,8 +176,19 @@ class MetaObjective:
         leaves = Gaussian(*(x.detach().requires_grad_() for x in outputs))
         old = Gaussian(*(x.detach() for x in outputs))
         with torch.enable_grad():
-            loss = (chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)).sum() / self.tasks
-        return loss.detach(), [x.requires_grad_() for x in torch.autograd.grad(loss, leaves)]
+            losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query) / self.tasks
+        cotangents = torch.autograd.grad(losses.sum(), leaves)
+        return over_tasks(losses.detach()), [x.requires_grad_() for x in cotangents]
+
+
+def over_tasks(x: Tensor) -> Tensor:
+    """The sum over tasks of x [n, ...]."""
+    return x.detach().sum(0, dtype=SUMS)
+
+
+def detached(params: Params) -> Params:
+    """The same parameters outside of any graph."""
+    return {name: value.detach() for name, value in params.items()}
 
 
 class _Chunk(NamedTuple):

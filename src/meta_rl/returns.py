@@ -1,9 +1,18 @@
 """Discounted returns, generalised advantage estimation, and normalisation, on padded episodes."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 EPSILON = 1e-8
+
+Total = Callable[[Tensor], Tensor]  # of the ranks' sums, where a mean is one over the states of all of them
+
+
+def own(x: Tensor) -> Tensor:
+    """The sum of this rank alone."""
+    return x
 
 
 def discounted_sum(x: Tensor, discount: float) -> Tensor:
@@ -35,22 +44,26 @@ def gae(
     return discounted_sum(delta, gamma * gae_lambda) * mask
 
 
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean of x [..., B] over the valid entries of the last axis: [...]."""
-    return (x * mask).sum(-1) / mask.sum(-1)
+def masked_mean(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """Mean of x [..., B] over the valid entries of the last axis: [...]; 0 where there is none."""
+    # In float64, so that a float32 comes out alike however the entries are shared out among ranks.
+    sums, counts = total(
+        torch.stack([(x * mask).sum(-1, dtype=torch.float64), mask.sum(-1, dtype=torch.float64)])
+    )
+    return (sums / counts.clamp(min=1)).to(x)
 
 
-def normalise(x: Tensor, mask: Tensor) -> Tensor:
+def normalise(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
     """Zero mean and unit standard deviation over the valid entries of the last axis; 0 on padding."""
-    centred = (x - masked_mean(x, mask)[..., None]) * mask
-    std = masked_mean(centred.square(), mask).sqrt()
+    centred = (x - masked_mean(x, mask, total)[..., None]) * mask
+    std = masked_mean(centred.square(), mask, total).sqrt()
     return centred / (std[..., None] + EPSILON)
 
 
-def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = own) -> Tensor:
     """1 - Var(returns - values) / Var(returns) over the valid entries of the last axis: [...]."""
 
     def variance(x: Tensor) -> Tensor:
-        return masked_mean((x - masked_mean(x, mask)[..., None]).square(), mask)
+        return masked_mean((x - masked_mean(x, mask, total)[..., None]).square(), mask, total)
 
     return 1 - variance(returns - values) / variance(returns).clamp(min=EPSILON)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from meta_rl import ranks
 from meta_rl.types import Samples
 
 GOLDEN_RATIO = 0.6180339887498949
@@ -11,9 +12,10 @@ GOLDEN_RATIO = 0.6180339887498949
 def pack(samples: Samples) -> Samples:
     """The valid states of every task in their order, padded only to those of the task that has most.
 
-    Episodes that end early leave padding behind, for which every later product would be computed in vain.
+    Episodes that end early leave padding behind, for which every later product would be computed in vain. The
+    tasks of other ranks count too: products over more padding round differently.
     """
-    count = int(samples.mask.sum(1).max())
+    count = int(ranks.highest(samples.mask.sum(1).max()))
     return (
         samples if count == samples.mask.shape[1] else _take(samples, _valid_first(samples.mask)[:, :count])
     )

@@ -11,6 +11,7 @@ from gymnasium.spaces import Box
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from meta_rl import ranks
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
@@ -151,11 +152,14 @@ class MetaLearner(L.LightningModule):
     ) -> None:
         """Log one iteration: `episodes` of all inner steps, `post` those that count as adapted.
 
+        Returns and counts are those of all ranks, times and memory those of this one.
+
         Raises:
             NonFiniteError: if a return or one of the `numbers` is not finite.
         """
         collected = episodes if any(post is e for e in episodes) else [*episodes, post]
-        steps = sum(int(e.lengths.sum()) for e in collected)
+        counts = [[int(e.lengths.sum()), e.diverged] for e in collected]
+        steps, diverged = map(int, ranks.total(torch.tensor(counts, device=self.device).sum(0)))
         self.env_steps += steps
         sampling = sum(e.seconds for e in collected)
         update = sum(watch.seconds.values())
@@ -163,7 +167,7 @@ class MetaLearner(L.LightningModule):
             **batch_metrics(episodes[0], "pre"),
             **batch_metrics(post, "post"),
             **numbers,
-            "diverged": float(sum(e.diverged for e in collected)),
+            "diverged": float(diverged),
             "env_steps": float(self.env_steps),
             "env_steps_per_s": steps / (sampling + update),
             "time_sampling": sampling,

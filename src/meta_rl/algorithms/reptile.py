@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch.func import functional_call
 
+from meta_rl import ranks
 from meta_rl.algorithms.base import MetaLearner, as_gradient
 from meta_rl.metrics import Stopwatch
 from meta_rl.randomness import Phase
@@ -48,7 +49,8 @@ class Reptile(MetaLearner):
         post = episodes[-1] if len(episodes) > 1 else self.collect(adapted, batch, Phase.QUERY)
         theta = {name: p.clone() for name, p in self.theta().items()}
         with watch("gradient"):
-            gradient = [theta[name] - adapted[name].mean(0) for name in theta]
+            means = ranks.means([value.mean(0, dtype=torch.float64) for value in adapted.values()])
+            gradient = [theta[name] - mean.to(theta[name]) for name, mean in zip(adapted, means, strict=True)]
             norm = as_gradient(list(self.policy.parameters()), gradient)
         self.require_finite(batch, {"gradient_norm": norm}, episodes)
         self.meta_optimizer().step()
@@ -59,4 +61,5 @@ class Reptile(MetaLearner):
     def kl_from(self, theta: Params, samples: Samples) -> float:
         """Mean KL of the meta-policy from what it was with `theta`, over valid states and tasks."""
         old = functional_call(self.policy, theta, (samples.observations,))
-        return float(masked_mean(old.kl(self.policy(samples.observations)), samples.mask).mean())
+        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask).mean()
+        return float(ranks.mean(kl))

@@ -1,0 +1,101 @@
+"""What a rank of the tests does: train every algorithm for a little, and count what it sends.
+
+LOCAL_RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python rank_worker.py FILE
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+from torch import distributed
+from torch.nn.utils import parameters_to_vector
+
+from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, Pretrained, Reptile
+from meta_rl.datamodule import RolloutDataModule
+from meta_rl.envs import AntDirection, BatchedEnv, PointMass
+
+CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict[str, Any]]] = {
+    "MAML": (MAML, {}, PointMass, {"horizon": 10}),
+    "MAML, 2 inner steps": (MAML, {"num_inner_steps": 2, "fisher_fraction": 0.5}, PointMass, {"horizon": 10}),
+    "MAML, Adam": (MAML, {"outer_optimizer": "adam"}, PointMass, {"horizon": 10}),
+    "FOMAML": (FOMAML, {}, PointMass, {"horizon": 10}),
+    "Reptile": (Reptile, {}, PointMass, {"horizon": 10}),
+    "Pretrained": (Pretrained, {}, PointMass, {"horizon": 10}),
+    "Oracle": (Oracle, {}, PointMass, {"horizon": 10}),
+    "FOMAML on Ant": (FOMAML, {"fisher_fraction": 0.5}, AntDirection, {"horizon": 20, "num_threads": 1}),
+    "Oracle on Ant": (Oracle, {}, AntDirection, {"horizon": 20, "num_threads": 1}),
+}
+MEASURED = ("time", "memory", "env_steps_per_s")  # what no two runs have in common
+
+
+def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tensor, dict[str, float]]:
+    """The parameters after `steps` iterations, and what was logged in the last."""
+    make, arguments, env, env_arguments = CASES[case]
+    together: dict[str, Any] = {"devices": 1}
+    if size > 1:
+        strategy = DDPStrategy(cluster_environment=LightningEnvironment(), process_group_backend="gloo")
+        together = {"devices": size, "strategy": strategy}
+    trainer = L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        precision=precision,  # type: ignore[arg-type]
+        **together,
+    )
+    learner = make(**arguments)
+    trainer.fit(learner, datamodule=RolloutDataModule(env(**env_arguments), 8, 3))
+    logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith(MEASURED)}
+    return parameters_to_vector(learner.policy.parameters()).detach().double(), logged
+
+
+def train_all(size: int) -> dict[str, Any]:
+    """By case: (parameters, metrics) in float32 after two iterations, and in float64 after one."""
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return {case: (train(case, "32-true", 2, size), train(case, "64-true", 1, size)) for case in CASES}
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, int]]:
+    """Bytes that this rank has handed to collective operations meanwhile, by operation."""
+    sent: dict[str, int] = {"all_reduce": 0, "all_gather": 0}
+    originals = {name: getattr(distributed, name) for name in sent}
+
+    def all_reduce(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        sent["all_reduce"] += x.nbytes
+        return originals["all_reduce"](x, *args, **kwargs)
+
+    def all_gather(parts: list[torch.Tensor], x: torch.Tensor, **kwargs: Any) -> Any:
+        sent["all_gather"] += x.nbytes
+        return originals["all_gather"](parts, x, **kwargs)
+
+    distributed.all_reduce, distributed.all_gather = all_reduce, all_gather  # type: ignore[assignment]
+    try:
+        yield sent
+    finally:
+        for name, original in originals.items():
+            setattr(distributed, name, original)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    size = int(os.environ["WORLD_SIZE"])
+    results = train_all(size)
+    with counted() as sent:
+        train("FOMAML", "32-true", 1, size)
+    torch.save({"results": results, "sent": sent}, sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()

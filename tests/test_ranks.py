@@ -1,0 +1,83 @@
+"""One process or several: the same tasks, the same numbers, the same parameters."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rank_worker
+from meta_rl import ranks
+
+WORKER = Path(rank_worker.__file__)
+
+
+def start(size: int, folder: Path) -> list[subprocess.Popen[bytes]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(size)}
+    return [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), str(folder / f"{rank}-of-{size}.pt")],
+            env=os.environ | common | {"LOCAL_RANK": str(rank)},
+        )
+        for rank in range(size)
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    torch.set_num_threads(1)
+    return rank_worker.train_all(1)
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def together(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    """What every rank has found."""
+    folder = tmp_path_factory.mktemp("ranks")
+    for process in start(request.param, folder):
+        assert process.wait(timeout=300) == 0
+    return [torch.load(folder / f"{rank}-of-{request.param}.pt") for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("case", rank_worker.CASES)
+def test_any_number_of_processes_gives_the_same_parameters(
+    alone: dict[str, Any], together: list[dict[str, Any]], case: str
+) -> None:
+    for results in (rank["results"] for rank in together):
+        for (theta, logged), (expected, numbers), tolerance in zip(
+            results[case], alone[case], (1e-5, 1e-10), strict=True
+        ):
+            assert float((theta - expected).norm() / expected.norm()) <= tolerance
+            assert logged == pytest.approx(numbers, rel=1e-5, abs=1e-7)
+
+
+def test_all_ranks_end_with_the_same_bits(together: list[dict[str, Any]]) -> None:
+    first, *others = ([theta for runs in rank["results"].values() for theta, _ in runs] for rank in together)
+    for other in others:
+        assert all(x.equal(y) for x, y in zip(first, other, strict=True))
+
+
+def test_an_iteration_sends_a_few_vectors_of_the_size_of_the_policy(
+    alone: dict[str, Any], together: list[dict[str, Any]]
+) -> None:
+    parameters = len(alone["FOMAML"][0][0])
+    for sent in (rank["sent"] for rank in together):
+        # Gradient, ten Fisher products, and the gradient that tells what the second order contributes, in
+        # float64. Then numbers: losses, KLs and metrics.
+        assert 0 <= sent["all_reduce"] - 8 * parameters * (1 + 10 + 1) < 1000
+        assert sent["all_gather"] < 1000
+
+
+def test_alone_there_is_nothing_to_reduce() -> None:
+    x = torch.arange(3.0)
+    assert (ranks.size(), ranks.index()) == (1, 0)
+    for function in (ranks.total, ranks.mean, ranks.highest, ranks.gather):
+        assert function(x).equal(x)
+    assert ranks.means([x, x[0]])[0].equal(x)
