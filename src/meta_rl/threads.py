@@ -1,4 +1,4 @@
-"""Threads and cores. OpenMP and MKL read their environment when torch is loaded: `configure` comes before it."""
+"""Threads and cores. OpenMP and MKL read their environment when torch is loaded: call `configure` before."""
 
 import os
 
@@ -9,8 +9,8 @@ def configure(environment: dict[str, str] | os._Environ[str] = os.environ) -> No
     A spinning team of two slows down tenfold when another process keeps one of two cores busy: each barrier
     waits for a thread that is not running, while the spinning one burns the core that it would need.
 
-    And let MKL's matrix products round alike wherever their operands lie in memory, which costs nothing that can
-    be measured: the ranks of a distributed run hold in other places what one process would.
+    And let MKL's matrix products round alike wherever their operands lie in memory, which costs nothing that
+    can be measured: the ranks of a distributed run hold in other places what one process would.
     """
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environment.setdefault("GOMP_SPINCOUNT", "0")
