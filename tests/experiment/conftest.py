@@ -62,6 +62,19 @@ class Lab:
         clock = ("time_", "memory", "env_steps_per_s")
         return [{k: v for k, v in row.items() if not k.startswith(clock)} for row in rows]
 
+    def kept(self, name: str = "tiny") -> set[str]:
+        """Names of the checkpoints step-N.ckpt."""
+        return {file.name for file in (self.runs / name / "checkpoints").glob("step-*")}
+
+    def assert_same(self, one: str, other: str) -> None:
+        """Two runs have ended with the same numbers to the last bit, and logged the same."""
+        a, b = self.checkpoint(one), self.checkpoint(other)
+        assert a["global_step"] == b["global_step"]
+        assert str(a["optimizer_states"]) == str(b["optimizer_states"])
+        for name, value in a["state_dict"].items():
+            assert torch.equal(value, b["state_dict"][name]), name
+        assert self.metrics(one) == self.metrics(other)
+
     def content(self) -> dict[Path, bytes]:
         """Every file below the runs directory."""
         return {p: p.read_bytes() if p.is_file() else b"" for p in self.runs.rglob("*")}

@@ -46,6 +46,7 @@ OVERRIDES = {
     "--data.env.horizon=0": "data.env.horizon must be at least 1 step, got 0",
     "--seed_everything=-1": "seed_everything must not be negative, got -1",
     "--checkpoint_every=0": "checkpoint_every must be at least 1, got 0",
+    "--keep_checkpoints=0": "keep_checkpoints must be at least 1, got 0",
     "--trainer.max_steps=-5": "trainer: ",
     "--trainer.max_steps=0": "trainer.max_steps must be at least 1",
     "--trainer.accelerator=quantum": "trainer: ",

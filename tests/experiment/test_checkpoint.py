@@ -91,21 +91,6 @@ def test_a_checkpoint_is_all_that_evaluation_needs(lab: Any) -> None:
     assert datamodule.seed == 1
 
 
-def test_saving_never_leaves_half_a_checkpoint(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lab.train() == 0
-    last = lab.runs / "tiny/checkpoints/last.ckpt"
-    before = last.read_bytes()
-
-    def die(self: Any, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr("lightning.pytorch.Trainer.save_checkpoint", die)
-    with pytest.raises(OSError, match="disk full"):
-        lab.train("--ckpt_path=last", "--trainer.max_steps=5")
-    assert last.read_bytes() == before
-
-
 class Malicious:
     def __reduce__(self) -> Any:
         return os.mkdir, ("owned",)

@@ -2,38 +2,49 @@
 
 import math
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from meta_rl.experiment.checkpoint import KEY, VERSION, load_checkpoint
+from meta_rl.experiment.checkpoint import KEY, VERSION, AtomicCheckpointIO, DamagedError, load_checkpoint
 from meta_rl.experiment.metrics_file import MetricsFile
 from meta_rl.experiment.run_directory import RunDirectory
+from meta_rl.experiment.storage import sync, writing
 
 
 class Checkpointing(Checkpoint):
-    """Keeps `last.ckpt`, and `best.ckpt` of the iteration with the highest post-adaptation return.
+    """Keeps the last ones, and `best.ckpt` of the iteration with the highest post-adaptation return.
 
     The state is the one after the iteration's update. A file is written beside its final name and renamed, so
-    that whatever interrupts it, the name belongs to a whole checkpoint.
+    that whatever interrupts it, the name belongs to a whole checkpoint. `last.ckpt` is the newest; it and the
+    ones before it are kept as `step-N.ckpt`, in case a file is damaged later.
 
     Args:
         run: The run's directory.
         every: Iterations between two `last.ckpt`; one more is written at the end.
+        number: How many `step-N.ckpt` to keep.
         config: The resolved configuration, kept in every checkpoint.
         wandb_run_id: Of the run that a resumed one continues.
     """
 
-    def __init__(self, run: RunDirectory, every: int, config: dict[str, Any], wandb_run_id: str) -> None:
+    def __init__(
+        self, run: RunDirectory, every: int, number: int, config: dict[str, Any], wandb_run_id: str
+    ) -> None:
         self.run = run
         self.every = every
+        self.number = number
         self.extra = {"version": VERSION, "config": config, "wandb_run_id": wandb_run_id}
         self.best_return = -math.inf
         self.saved_step = 0
         self.model_changed = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -46,9 +57,13 @@ class Checkpointing(Checkpoint):
             for group in optimizer.param_groups:
                 group.update(optimizer.defaults)
         self.saved_step = trainer.global_step  # nothing new to save
+        source = Path(trainer.ckpt_path) if trainer.ckpt_path else None
+        if source and self.run.holds(source):
+            self.run.go_back(source, trainer.global_step)
         best = self.run.best
-        if best.exists() and load_checkpoint(best)["global_step"] > trainer.global_step:
-            best.unlink()  # of a future that is abandoned now
+        if best.exists() and self._abandoned(best, trainer.global_step):
+            with writing(best):
+                best.unlink()
         if not best.exists():  # a branch has none of its own yet
             self.best_return = -math.inf
 
@@ -56,13 +71,13 @@ class Checkpointing(Checkpoint):
         value = trainer.callback_metrics.get("return_post")
         if value is not None and float(value) > self.best_return:
             self.best_return = float(value)
-            self._save(trainer, "best")
+            trainer.save_checkpoint(self.run.best)
         if trainer.global_step % self.every == 0:
-            self._save(trainer, "last")
+            self._save_last(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.saved_step != trainer.global_step:
-            self._save(trainer, "last")
+            self._save_last(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -75,12 +90,20 @@ class Checkpointing(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_return = state_dict["best_return"]
 
-    def _save(self, trainer: Trainer, name: str) -> None:
-        temporary = self.run.checkpoints / f"{name}.tmp"
-        trainer.save_checkpoint(temporary)
-        temporary.replace(self.run.checkpoints / f"{name}.ckpt")
-        if name == "last":
-            self.saved_step = trainer.global_step
+    def _save_last(self, trainer: Trainer) -> None:
+        with writing(self.run.metrics):  # no checkpoint shall survive the rows that lead to it
+            sync(self.run.metrics)
+        trainer.save_checkpoint(self.run.last)
+        self.run.keep(trainer.global_step, self.number)
+        self.saved_step = trainer.global_step
+
+    def _abandoned(self, best: Path, step: int) -> bool:
+        """Whether `best` is of a future that is abandoned now, or damaged."""
+        try:
+            return load_checkpoint(best)["global_step"] > step
+        except DamagedError as error:
+            print(f"{str(error).partition(';')[0]}; removed, a new one follows", file=sys.stderr)
+            return True
 
 
 class MetricsLog(Callback):
@@ -106,7 +129,8 @@ class MetricsLog(Callback):
         row = {"step": trainer.global_step, **{k: v for k, v in row.items() if k != "step"}}
         self.file.append(row)
         for logger in trainer.loggers:
-            logger.log_metrics(row, trainer.global_step)
+            with writing(self.file.path.parent):
+                logger.log_metrics(row, trainer.global_step)
 
 
 class GracefulStop(Callback):

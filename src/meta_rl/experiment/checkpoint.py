@@ -1,15 +1,21 @@
 """Checkpoints: what they hold beyond the weights, and reading them without trusting them."""
 
+import io
 import pickle
 import re
+import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from meta_rl.algorithms import PolicyConfig
 from meta_rl.errors import UserError
 from meta_rl.experiment.plain import flatten, portable
+from meta_rl.experiment.storage import write_atomically
 
 KEY = "meta_rl"
 VERSION = 1  # of what is stored under KEY
@@ -25,6 +31,24 @@ STRUCTURE = {  # what every reader of a checkpoint relies on
 TRAINING = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}  # to go on
 
 
+class DamagedError(UserError):
+    """A checkpoint that is missing, or not what train.py wrote, so that an earlier one may take its place."""
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's own writes to the system's folder for temporary files, and moves the file from there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_atomically(Path(path), serialise(checkpoint))
+
+
+def serialise(content: dict[str, Any]) -> memoryview:
+    """What torch.save writes. In memory, since it does not tell why a file cannot be written."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getbuffer()
+
+
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of train.py without running any code that the file may carry.
 
@@ -35,24 +59,50 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: if the file is missing, damaged, written by something else, or unsafe.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = _read(Path(path))
     except OSError as error:
-        raise UserError(
+        raise DamagedError(
             f"checkpoint {path}: {error.strerror}; checkpoints are in runs/NAME/checkpoints"
         ) from None
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"refused, it would run code ({code[1]})" if code else "not a checkpoint of train.py"
-        raise UserError(f"checkpoint {path}: {reason}; give another file") from None
+        if code:
+            reason = f"refused, it would run code ({code[1]})"
+            raise UserError(f"checkpoint {path}: {reason}; give another file") from None
+        raise DamagedError(f"checkpoint {path}: not a checkpoint of train.py; give another file") from None
     except Exception:  # a damaged archive fails in many ways: RuntimeError, EOFError, KeyError, ...
-        raise UserError(
+        raise DamagedError(
             f"checkpoint {path}: truncated or damaged; use an earlier one, or start anew"
         ) from None
     if not _matches(checkpoint, STRUCTURE):
-        raise UserError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
+        raise DamagedError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
     if checkpoint[KEY]["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
+    for name, value in checkpoint["state_dict"].items():
+        if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+            raise DamagedError(f"checkpoint {path}: {name} is not finite; use an earlier one, or start anew")
     return checkpoint
+
+
+def load_newest(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first of `files`, newest first, that is whole. Says on stderr which ones are not.
+
+    Raises:
+        UserError: if none is whole, or if it is unsafe or from a newer version.
+    """
+    damage: list[str] = []
+    for file in files:
+        try:
+            checkpoint = load_checkpoint(file)
+        except DamagedError as error:
+            if len(files) == 1:
+                raise
+            damage.append(str(error).partition(";")[0])
+            continue
+        if damage:
+            print(f"{'; '.join(damage)}; going on from {file}", file=sys.stderr)
+        return file, checkpoint
+    raise DamagedError(f"{'; '.join(damage)}; give another --ckpt_path, or start anew with another --name")
 
 
 def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Path, max_steps: int) -> None:
@@ -72,6 +122,22 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
             f"checkpoint {path} is at iteration {step} and trainer.max_steps={max_steps}: nothing is left "
             f"to train; extend the run, for example with --trainer.max_steps={2 * step}"
         )
+
+
+def _read(path: Path) -> Any:
+    """The content, if every byte of it is as it was written.
+
+    torch.load compares no checksums, and leaves a tensor whose entry in the archive's directory is damaged
+    uninitialised. So it gets a clean copy of what `zipfile` has read, which compares them.
+    """
+    content, clean = io.BytesIO(path.read_bytes()), io.BytesIO()
+    if content.getbuffer()[:2] != b"PK":
+        return torch.load(content, map_location="cpu", weights_only=True)
+    with zipfile.ZipFile(content) as archive, zipfile.ZipFile(clean, "w") as copy:
+        for member in archive.infolist():
+            copy.writestr(member.filename, archive.read(member))
+    clean.seek(0)
+    return torch.load(clean, map_location="cpu", weights_only=True)
 
 
 def _matches(tree: Any, structure: Any) -> bool:

@@ -83,6 +83,7 @@ class MetaCLI(LightningCLI):
             help="Resume: 'last', a checkpoint, or 'auto': last if there is one, else from the beginning.",
         )
         add("--checkpoint_every", type=int, default=10, help="Iterations between checkpoints.")
+        add("--keep_checkpoints", type=int, default=3, help="The newest ones that are kept.")
         add(
             "--matmul_precision",
             type=typing.Literal["highest", "high", "medium"],
@@ -110,6 +111,8 @@ class MetaCLI(LightningCLI):
             raise UserError(f"seed_everything must not be negative, got {self.config.seed_everything}")
         if self.config.checkpoint_every < 1:
             raise UserError(f"checkpoint_every must be at least 1, got {self.config.checkpoint_every}")
+        if self.config.keep_checkpoints < 1:
+            raise UserError(f"keep_checkpoints must be at least 1, got {self.config.keep_checkpoints}")
         if self.config.trainer.max_steps == 0:
             raise UserError("trainer.max_steps must be at least 1, or -1 to go on until stopped, got 0")
         reject_null(self.plain())

@@ -9,7 +9,7 @@ import pandas as pd
 
 from meta_rl.errors import UserError, one_line
 from meta_rl.experiment.plain import flatten
-from meta_rl.experiment.tracking import SECONDS_TO_CONNECT, project
+from meta_rl.experiment.tracking import bounded, project
 
 
 def log_evaluation(
@@ -41,7 +41,6 @@ def log_evaluation(
     import wandb
     from wandb.errors import Error as WandbError
 
-    settings = wandb.Settings(init_timeout=SECONDS_TO_CONNECT)
     try:
         run = wandb.init(
             project=project(),
@@ -52,7 +51,7 @@ def log_evaluation(
             dir=output,
             mode=mode,  # type: ignore[arg-type]
             config=flatten(config),
-            settings=settings,
+            settings=bounded(),
         )
         with run:
             run.define_metric("return_*", step_metric="gradient_step")
@@ -62,7 +61,7 @@ def log_evaluation(
             pictures = {"adaptation": wandb.Image(str(figure))}
             run.log(pictures | {f"video/{file.stem}": wandb.Video(str(file)) for file in videos})
             return run.url or "offline"
-    except WandbError as error:
+    except (WandbError, TimeoutError) as error:
         reason = one_line(error)
         raise UserError(
             f"W&B: {reason}; {output} is complete, WANDB_MODE=offline leaves the server out"

@@ -15,6 +15,7 @@ from meta_rl.errors import UserError, one_line
 from meta_rl.evaluation import adaptation_curve, adaptation_frame
 from meta_rl.experiment.checkpoint import load_checkpoint
 from meta_rl.experiment.config import instantiate, read_config, resolve
+from meta_rl.experiment.embedded import check_embedded
 from meta_rl.experiment.plain import portable
 from meta_rl.inner import InnerLoop
 
@@ -68,6 +69,7 @@ def load_trained(path: Path) -> LoadedPolicy:
     saved = load_checkpoint(path)
     config = saved["meta_rl"]["config"]
     try:
+        check_embedded(config)
         policy = _build(config, config["name"], saved["global_step"])
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from meta_rl.errors import UserError
+from meta_rl.experiment.storage import write_atomically
 from meta_rl.threads import available_cores
 
 Outcome = Literal["done", "stopped", "failed"]
@@ -75,9 +76,7 @@ class Provenance:
             self._write()
 
     def _write(self) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"starts": self.starts}, indent=1) + "\n")
-        temporary.replace(self.path)
+        write_atomically(self.path, (json.dumps({"starts": self.starts}, indent=1) + "\n").encode())
 
 
 def read_starts(path: Path) -> list[dict[str, Any]]:

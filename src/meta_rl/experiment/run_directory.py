@@ -3,10 +3,12 @@
 import fcntl
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 
 from meta_rl.errors import UserError
+from meta_rl.experiment.storage import link, remove_leftovers, write_atomically, writing
 
 
 class RunDirectory:
@@ -27,20 +29,39 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.record = self.path / "run.json"
         self.descriptor: int | None = None
+        self.seen = self._state()
 
-    def find(self, ckpt_path: str | None) -> Path | None:
-        """The checkpoint that `ckpt_path` means: a path, or this run's newest by `last`, or `auto` if any."""
+    def find(self, ckpt_path: str | None) -> list[Path]:
+        """The checkpoints that `ckpt_path` means: a path, or this run's by `last`, or by `auto` if any.
+
+        Several are in the order in which to try them: all but the first only stand in for damaged ones.
+        """
+        self.seen = self._state()
         if ckpt_path == "":
             raise UserError("ckpt_path is empty; give 'last' or a checkpoint, or leave it out to start anew")
+        if ckpt_path not in ("auto", "last"):
+            return [Path(ckpt_path)] if ckpt_path else []
+        steps = self.steps()
+        if steps or self.last.exists():
+            return [self.last, *(file for file in steps if not same(file, self.last))]
         if ckpt_path == "auto":
-            return self.last if self.last.exists() else None
-        if ckpt_path != "last":
-            return Path(ckpt_path) if ckpt_path else None
-        if not self.last.exists():
-            raise UserError(
-                f"ckpt_path: there is no {self.last} to resume; leave out --ckpt_path to start anew"
-            )
-        return self.last
+            return []
+        raise UserError(f"ckpt_path: there is no {self.last} to resume; leave out --ckpt_path to start anew")
+
+    def steps(self) -> list[Path]:
+        """The kept checkpoints step-N.ckpt, newest first."""
+        return sorted((f for f in self.checkpoints.glob("step-*.ckpt") if _step(f) >= 0), key=_step)[::-1]
+
+    def keep(self, step: int, number: int) -> None:
+        """Keep what is `last.ckpt` now, the state after iteration `step`, among the newest `number`."""
+        link(self.last, self.checkpoints / f"step-{step}.ckpt")
+        self._remove(self.steps()[number:])
+
+    def go_back(self, source: Path, step: int) -> None:
+        """Make `source` the last checkpoint, and drop those of iterations after `step`."""
+        if not same(source, self.last):
+            link(source, self.last)
+        self._remove([file for file in self.steps() if _step(file) > step])
 
     def holds(self, checkpoint: Path) -> bool:
         """Whether `checkpoint` is one of this directory's own."""
@@ -50,8 +71,8 @@ class RunDirectory:
         """Make the directory for a start and hold it until `release`; return whether it is new.
 
         Raises:
-            UserError: if it holds a run that is not to be resumed, is held by another process, or cannot be
-                made.
+            UserError: if it holds a run that is not to be resumed, is held by another process or has been
+                until now, or cannot be made.
         """
         try:
             self.path.mkdir(parents=True)
@@ -62,6 +83,12 @@ class RunDirectory:
                     f"{self.path} holds a run already; {remedy} or choose another --name"
                 ) from None
             self._lock()
+            if self._state() != self.seen:
+                self.release()
+                raise UserError(
+                    f"{self.path}: another process has trained this run meanwhile; start again"
+                ) from None
+            remove_leftovers(self.path, self.checkpoints)
             return False
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror}; choose another --runs_dir") from None
@@ -96,12 +123,32 @@ class RunDirectory:
         """Keep this start's configuration beside those of the earlier starts."""
         names = (f"config-{n}.yaml" if n else "config.yaml" for n in itertools.count())
         file = next(file for name in names if not (file := self.path / name).exists())
-        try:
-            with file.open("x") as stream:
-                stream.write(text)
-        except OSError as error:
-            raise UserError(f"{file}: {error.strerror}; choose another --runs_dir") from None
+        write_atomically(file, text.encode())
         return file
+
+    def _state(self) -> tuple[int, ...] | None:
+        """Changes whenever a process that trains the run writes a checkpoint."""
+        try:
+            status = self.last.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _remove(self, files: list[Path]) -> None:
+        for file in files:
+            with writing(file):
+                file.unlink(missing_ok=True)
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether two names are those of one file."""
+    return a.exists() and b.exists() and a.samefile(b)
+
+
+def _step(checkpoint: Path) -> int:
+    """N of step-N.ckpt, -1 of other names."""
+    match = re.fullmatch(r"step-(\d+)\.ckpt", checkpoint.name)
+    return int(match[1]) if match else -1
 
 
 def is_held(path: Path) -> bool:

@@ -5,6 +5,8 @@ import re
 import shlex
 import sys
 import warnings
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -12,11 +14,12 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from meta_rl.errors import NonFiniteError, UserError, one_line
 from meta_rl.experiment import tracking
 from meta_rl.experiment.callbacks import Checkpointing, GracefulStop, MetricsLog, exit_on_signals
-from meta_rl.experiment.checkpoint import KEY, check_resumable, load_checkpoint
+from meta_rl.experiment.checkpoint import KEY, check_resumable, load_newest, serialise
 from meta_rl.experiment.config import MetaCLI
 from meta_rl.experiment.progress import AboveTheBar, Progress
 from meta_rl.experiment.provenance import Provenance
 from meta_rl.experiment.run_directory import RunDirectory
+from meta_rl.experiment.storage import WriteError, write_atomically, writing
 
 
 def train(args: list[str], default_name: str) -> int:
@@ -45,17 +48,17 @@ class Session:
             )
         cli.config.name = tracking.distinct(cli.config.name or default_name)
         self.directory = RunDirectory(cli.config.runs_dir, cli.config.name)
-        self.source = self.directory.find(cli.config.ckpt_path)
+        candidates = self.directory.find(cli.config.ckpt_path)
         self.record = Provenance(self.directory.record)
         automatic = cli.config.ckpt_path == "auto"
-        restart = automatic and self.source is None  # over what a killed start left without a checkpoint
+        restart = automatic and not candidates  # over what a killed start left without a checkpoint
         if restart and self.record.finished():
             raise UserError(
-                f"{self.directory.path} holds a finished run without its last.ckpt; choose another --name"
+                f"{self.directory.path} holds a finished run without a checkpoint; choose another --name"
             )
         cli.config.ckpt_path = None  # the saved configuration describes the experiment, not this start
         self.config = cli.plain()
-        checkpoint = load_checkpoint(self.source) if self.source else None
+        self.source, checkpoint = load_newest(candidates) if candidates else (None, None)
         self.first_step = checkpoint["global_step"] if checkpoint else 0
         # A checkpoint from elsewhere starts a branch: a new directory and a new W&B run. A copied directory
         # goes on in place, and as a new W&B run.
@@ -63,7 +66,8 @@ class Session:
         same = self.own and checkpoint and checkpoint[KEY]["config"]["name"] == self.directory.name
         self.wandb_id = tracking.run_id(checkpoint if same else None)
         self.stop = GracefulStop()
-        saving = Checkpointing(self.directory, cli.config.checkpoint_every, self.config, self.wandb_id)
+        every, number = cli.config.checkpoint_every, cli.config.keep_checkpoints
+        saving = Checkpointing(self.directory, every, number, self.config, self.wandb_id)
         callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
         torch.set_float32_matmul_precision(cli.config.matmul_precision)
         self.trainer = cli.make_trainer(callbacks, self.directory.path)
@@ -76,11 +80,14 @@ class Session:
         """Train, or say that there is nothing left to do; return the exit code."""
         fresh = self.directory.claim(resume=self.own)
         try:
-            if self.complete:
+            if self.complete and self.source:
+                self.directory.go_back(self.source, self.first_step)  # where last.ckpt was damaged
                 self.record.complete()
                 print(f"{self.directory.path}: finished already, {self.first_step} iterations")
                 return 0
             return self._train(fresh)
+        except WriteError as error:  # nothing has been trained
+            raise UserError(f"{error}; make it writable, or choose another --runs_dir") from None
         finally:
             self.directory.release()
 
@@ -90,40 +97,60 @@ class Session:
             with exit_on_signals():
                 config = directory.save_config(self.cli.dump())
                 self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
-                command = ["python", sys.argv[0], "--config", str(config), "--ckpt_path", "last"]
-                self.resume = shlex.join(command)
                 if self.cli.default_logger:
-                    self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
+                    with writing(directory.path):
+                        self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
                 print(self._introduction(), flush=True)
-                code = self._fit()
+                code = self._fit(config)
         except BaseException as error:
             code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
-            tracking.finish(self.trainer.loggers, code)
+            self._abort(fresh, config, code)
+            raise
+        return self._finish(code)
+
+    def _abort(self, fresh: bool, config: Path | None, code: int) -> None:
+        """Clean up after an exception, without raising another one in its place."""
+        tracking.finish(self.trainer.loggers, code)
+        if fresh and self.trainer.global_step <= self.first_step:  # it never started
+            self.directory.discard()
+            return
+        with suppress(WriteError, OSError):  # of a disk that is full or read-only
             if self.trainer.global_step > self.first_step:
                 self.record.end(self.trainer.global_step, "failed")
-            elif fresh:  # it never started: leave things as they were
-                directory.discard()
             elif config:
                 config.unlink()
                 self.record.undo()
-            raise
+
+    def _finish(self, code: int) -> int:
+        """Complete the records of a start that has trained; return its exit code."""
         outcome = "done" if code == 0 else "stopped" if code > 128 else "failed"
-        self.record.end(self.trainer.global_step, outcome)
+        try:
+            self.record.end(self.trainer.global_step, outcome)
+        except WriteError as error:
+            if code != 1:  # else the disk has been reported already
+                print(f"error: {error}", file=sys.stderr)
+            code = code or 1
         tracking.finish(self.trainer.loggers, code)
         return code
 
-    def _fit(self) -> int:
+    def _resume(self, config: Path) -> str:
+        """The command that goes on from here."""
+        which = "last" if self.directory.last.exists() else "auto"
+        return shlex.join(["python", sys.argv[0], "--config", str(config), "--ckpt_path", which])
+
+    def _fit(self, config: Path) -> int:
         trainer, directory = self.trainer, self.directory
         try:
             trainer.fit(
                 self.cli.model, datamodule=self.cli.datamodule, ckpt_path=self.source, weights_only=True
             )
         except NonFiniteError as error:
-            iteration = error.dump.get("iteration", trainer.global_step) + 1
-            file = directory.path / f"nonfinite-step-{iteration}.pt"
-            torch.save(error.dump, file)
-            kept = f"; {directory.last} is from before" if directory.last.exists() else ""
-            print(f"error: {error} in iteration {iteration}; see {file}{kept}", file=sys.stderr)
+            print(f"error: {self._describe(error)}", file=sys.stderr)
+            return 1
+        except WriteError as error:
+            if trainer.global_step <= self.first_step:
+                raise
+            print(f"error: {error}; when it can be, resume with: {self._resume(config)}", file=sys.stderr)
             return 1
         except MisconfigurationException as error:  # what Lightning only sees with the learner
             raise UserError(f"trainer: {one_line(error)}") from error
@@ -141,11 +168,24 @@ class Session:
                 "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
             )
         if self.stop.signal is not None and trainer.global_step != trainer.max_steps:
-            print(f"stopped at iteration {trainer.global_step}; resume with: {self.resume}")
+            print(f"stopped at iteration {trainer.global_step}; resume with: {self._resume(config)}")
             return 128 + self.stop.signal
         evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
         print(f"done: {trainer.global_step} iterations in {directory.path}; evaluate with: {evaluate}")
         return 0
+
+    def _describe(self, error: NonFiniteError) -> str:
+        """Keep what `error` has seen in a file, and say where."""
+        iteration = error.dump.get("iteration", self.trainer.global_step) + 1
+        file = self.directory.path / f"nonfinite-step-{iteration}.pt"
+        try:
+            write_atomically(file, serialise(error.dump))
+            parts = [f"{error} in iteration {iteration}", f"see {file}"]
+        except WriteError as failure:
+            parts = [f"{error} in iteration {iteration}", str(failure)]
+        if self.directory.last.exists():
+            parts.append(f"{self.directory.last} is from before")
+        return "; ".join(parts)
 
     def _introduction(self) -> str:
         data, model = self.config["data"], self.config["model"]

@@ -1,5 +1,6 @@
 """Ablations: what a setting does to each method (the panels of the paper's Figures 1 and 2)."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,7 +90,12 @@ def _curves_by_value(groups: Sequence[Group], references: Mapping[str, Group], f
     caption = f"Return after adaptation on the training tasks, for each {factor.name}."
     caption = " ".join(filter(None, [caption, companions(factor), OVER_SEEDS, averaging(near)]))
     return [
-        Chart(f"ablation_{factor.name}_curves", f"Learning curves by {factor.name}", caption, tuple(panels))
+        Chart(
+            f"ablation_{_file_name(factor)}_curves",
+            f"Learning curves by {factor.name}",
+            caption,
+            tuple(panels),
+        )
     ]
 
 
@@ -113,7 +119,7 @@ def _against(
         return []
     caption = f"{outcome.meaning} {OVER_SEEDS} {companions(factor)}"
     title = f"{outcome.title} by {factor.name}"
-    return [Chart(f"ablation_{factor.name}{outcome.suffix}", title, caption, tuple(panels))]
+    return [Chart(f"ablation_{_file_name(factor)}{outcome.suffix}", title, caption, tuple(panels))]
 
 
 def _lines(groups: Sequence[Group], factor: Factor, outcome: Outcome) -> tuple[Series, ...]:
@@ -133,3 +139,8 @@ def companions(factor: Factor) -> str:
     """A sentence on what else changes with a factor."""
     with_it = f"With it changes {', '.join(factor.followers)}; all" if factor.followers else "All"
     return f"{with_it} else is as in the other figures."
+
+
+def _file_name(factor: Factor) -> str:
+    """Its name, which is a key of a run's configuration, without what means something in a path."""
+    return re.sub(r"[^\w.+-]+", "_", factor.name)

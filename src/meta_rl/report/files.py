@@ -47,13 +47,20 @@ def load(output: Path) -> Report:
         charts = []
         for key in content.pop("charts"):
             file = output / "data" / f"{key}.csv"
-            charts.append(from_csv(file.read_text()))
+            charts.append(_named(key, from_csv(file.read_text())))
         file = output / "report.json"
         return _from_json(content, tuple(charts), output)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; report.py RUNS writes it") from None
     except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
         raise UserError(f"{file}: not written by this report.py, or damaged; make the report again") from None
+
+
+def _named(key: Any, chart: Chart) -> Chart:
+    """The chart of a file, if its key is the one that the report has and names a file in its own folder."""
+    if not isinstance(key, str) or Path(key).name != key or chart.key != key:
+        raise ValueError("another chart")
+    return chart
 
 
 def render(output: Path, progress: Callable[[tuple[Chart, ...]], Any] = iter) -> Report:
@@ -91,7 +98,7 @@ def _from_json(content: dict[str, Any], charts: tuple[Chart, ...], output: Path)
         charts=charts,
         runs=tuple(RunRecord(**{**run, "commands": tuple(run["commands"])}) for run in content["runs"]),
         skipped=tuple(content["skipped"]),
-        videos=tuple(path for video in content["videos"] if (path := output / video).exists()),
+        videos=tuple(path for path in _own_videos(content, output) if path.exists()),
         notes=tuple(content["notes"]),
         made=content["made"],
     )
@@ -106,8 +113,14 @@ def _earlier_files(output: Path) -> list[Path]:
     try:
         earlier = json.loads((output / "report.json").read_text())
         keys = [key for key in earlier["charts"] if Path(key).name == key]
-        videos = [output / video for video in earlier["videos"]]
+        videos = _own_videos(earlier, output)
     except (OSError, ValueError, LookupError, TypeError):
         return []
-    inside = [video for video in videos if video.resolve().is_relative_to((output / "videos").resolve())]
-    return inside + [file for k in keys for file in (output / "data" / f"{k}.csv", *_figures(output, k))]
+    return videos + [file for k in keys for file in (output / "data" / f"{k}.csv", *_figures(output, k))]
+
+
+def _own_videos(content: dict[str, Any], output: Path) -> list[Path]:
+    """The videos of a report.json that are in the report's own folder: a page shows nothing else."""
+    folder = (output / "videos").resolve()
+    paths = [output / video for video in content["videos"]]
+    return [path for path in paths if path.resolve().is_relative_to(folder)]
