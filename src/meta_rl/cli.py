@@ -12,9 +12,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train as the command line says.
 
     Returns:
-        0 when done, 1 if a number stopped being finite or a file of the run could no longer be written, 2 for
-        bad input, 130 or 143 when stopped by Ctrl-C or SIGTERM (with a checkpoint to resume from once training has begun, else with nothing left behind). A
-        second Ctrl-C ends the process at once with 1. Other exceptions are bugs and keep their traceback.
+        0 when done, 1 if a number stopped being finite, a file of the run could no longer be written, or
+        another of its processes was lost, 2 for bad input, 130 or 143 when stopped by Ctrl-C or SIGTERM (with
+        a checkpoint to resume from once training has begun, else with nothing left behind). A second Ctrl-C
+        ends the process at once with 1. Other exceptions are bugs and keep their traceback.
     """
     try:
         args = normalise(sys.argv[1:] if argv is None else argv)

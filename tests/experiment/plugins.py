@@ -8,6 +8,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from meta_rl import ranks
 from meta_rl.algorithms import FOMAML, MetaLearner
 from meta_rl.envs import AntDirection, BatchedEnv
 from meta_rl.errors import NonFiniteError
@@ -158,3 +159,16 @@ class TerminatedEarly(InterruptedEarly):
 
 
 NOT_A_LEARNER = 3
+
+
+class Fragile(FOMAML):
+    """If the environment variable FRAGILE is `2 1 9`, the process of rank 1 gets signal 9 in iteration 2."""
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        import os
+        import signal
+
+        iteration, rank, number = map(int, os.environ.get("FRAGILE", "-1 0 0").split())
+        if (batch.iteration, ranks.index()) == (iteration, rank):
+            signal.raise_signal(number)
+        super().training_step(batch, batch_idx)

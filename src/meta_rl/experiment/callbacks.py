@@ -1,16 +1,18 @@
-"""What happens between meta-iterations: checkpoints, metrics, and stopping on a signal."""
+"""What happens between meta-iterations: checkpoints and metrics. The first rank alone writes files."""
 
+import hashlib
+import json
 import math
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from meta_rl import ranks
+from meta_rl.errors import UserError
 from meta_rl.experiment.checkpoint import KEY, VERSION, AtomicCheckpointIO, DamagedError, load_checkpoint
 from meta_rl.experiment.metrics_file import MetricsFile
 from meta_rl.experiment.run_directory import RunDirectory
@@ -57,15 +59,10 @@ class Checkpointing(Checkpoint):
             for group in optimizer.param_groups:
                 group.update(optimizer.defaults)
         self.saved_step = trainer.global_step  # nothing new to save
-        source = Path(trainer.ckpt_path) if trainer.ckpt_path else None
-        if source and self.run.holds(source):
-            self.run.go_back(source, trainer.global_step)
-        best = self.run.best
-        if best.exists() and self._abandoned(best, trainer.global_step):
-            with writing(best):
-                best.unlink()
-        if not best.exists():  # a branch has none of its own yet
-            self.best_return = -math.inf
+        if trainer.is_global_zero:
+            self._go_back(trainer)
+        # All ranks have to agree on when there is a new best: saving it is a common operation.
+        self.best_return = trainer.strategy.broadcast(self.best_return)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         value = trainer.callback_metrics.get("return_post")
@@ -91,11 +88,25 @@ class Checkpointing(Checkpoint):
         self.best_return = state_dict["best_return"]
 
     def _save_last(self, trainer: Trainer) -> None:
-        with writing(self.run.metrics):  # no checkpoint shall survive the rows that lead to it
-            sync(self.run.metrics)
+        if trainer.is_global_zero:
+            with writing(self.run.metrics):  # no checkpoint shall survive the rows that lead to it
+                sync(self.run.metrics)
         trainer.save_checkpoint(self.run.last)
-        self.run.keep(trainer.global_step, self.number)
+        if trainer.is_global_zero:
+            self.run.keep(trainer.global_step, self.number)
         self.saved_step = trainer.global_step
+
+    def _go_back(self, trainer: Trainer) -> None:
+        """Drop the checkpoints of a future that is abandoned."""
+        source = Path(trainer.ckpt_path) if trainer.ckpt_path else None
+        if source and self.run.holds(source):
+            self.run.go_back(source, trainer.global_step)
+        best = self.run.best
+        if best.exists() and self._abandoned(best, trainer.global_step):
+            with writing(best):
+                best.unlink()
+        if not best.exists():  # a branch has none of its own yet
+            self.best_return = -math.inf
 
     def _abandoned(self, best: Path, step: int) -> bool:
         """Whether `best` is of a future that is abandoned now, or damaged."""
@@ -116,7 +127,8 @@ class MetricsLog(Callback):
         self.file = MetricsFile(run.metrics)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.file.rewind(trainer.global_step)
+        if trainer.is_global_zero:
+            self.file.rewind(trainer.global_step)
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         for result in trainer._results.values() if trainer._results else ():
@@ -125,6 +137,8 @@ class MetricsLog(Callback):
         trainer.logged_metrics.clear()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if not trainer.is_global_zero:
+            return
         row = {name: value.item() for name, value in trainer.logged_metrics.items()}
         row = {"step": trainer.global_step, **{k: v for k, v in row.items() if k != "step"}}
         self.file.append(row)
@@ -133,37 +147,26 @@ class MetricsLog(Callback):
                 logger.log_metrics(row, trainer.global_step)
 
 
-class GracefulStop(Callback):
-    """On Ctrl-C or SIGTERM, ends the run after the current iteration; a second Ctrl-C ends it at once.
+class SameStart(Callback):
+    """Refuses to train if the ranks were started differently, or see different files.
 
-    Attributes:
-        signal: The signal that came, or None.
+    Args:
+        config: The resolved configuration.
+        first_step: Iterations of the checkpoint that this rank goes on from.
     """
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
+    def __init__(self, config: dict[str, Any], first_step: int) -> None:
+        text = json.dumps([config, first_step], sort_keys=True, default=str)
+        self.digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        def stop(number: int, _: Any) -> None:
-            self.signal = number
-            trainer.should_stop = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        # The trainer restores the handlers that were there before it.
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
-
-
-@contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Until a `GracefulStop` takes over, Ctrl-C and SIGTERM raise SystemExit, so that callers clean up."""
-
-    def leave(number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        found = ranks.gather(torch.tensor([self.digest], device=trainer.strategy.root_device)).tolist()
+        others = [rank for rank, digest in enumerate(found) if digest != found[0]]
+        if not others:
+            return
+        if trainer.is_global_zero:
+            raise UserError(
+                f"rank {others[0]} has another configuration or checkpoint than rank 0; start all with the "
+                "same command, on a file system that they share"
+            )
+        raise SystemExit(2)

@@ -16,6 +16,7 @@ from meta_rl.datamodule import RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.experiment.arguments import config_files, normalise
 from meta_rl.experiment.explain import IMPORT_REMEDY, explain, reject_null, with_section
+from meta_rl.experiment.processes import check
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -150,8 +151,7 @@ class MetaCLI(LightningCLI):
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
-        if trainer.world_size > 1:
-            raise UserError(f"trainer: a run is one process on one device, got {trainer.world_size} of them")
+        check(trainer, self.datamodule.meta_batch_size)
         return trainer
 
     def plain(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """One start of a run: check everything, claim its directory, train, and say how to go on."""
 
 import logging
-import re
 import shlex
 import sys
 import warnings
@@ -9,17 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from meta_rl.errors import NonFiniteError, UserError, one_line
-from meta_rl.experiment import tracking
-from meta_rl.experiment.callbacks import Checkpointing, GracefulStop, MetricsLog, exit_on_signals
-from meta_rl.experiment.checkpoint import KEY, check_resumable, load_newest, serialise
+from meta_rl.errors import UserError
+from meta_rl.experiment import slurm, tracking
+from meta_rl.experiment.callbacks import Checkpointing, MetricsLog, SameStart
+from meta_rl.experiment.checkpoint import KEY, check_resumable, load_newest
 from meta_rl.experiment.config import MetaCLI
+from meta_rl.experiment.fitting import Fitting
+from meta_rl.experiment.processes import share_cores
 from meta_rl.experiment.progress import AboveTheBar, Progress
 from meta_rl.experiment.provenance import Provenance
 from meta_rl.experiment.run_directory import RunDirectory
-from meta_rl.experiment.storage import WriteError, write_atomically, writing
+from meta_rl.experiment.stopping import GracefulStop, exit_on_signals
+from meta_rl.experiment.storage import WriteError, writing
 
 
 def train(args: list[str], default_name: str) -> int:
@@ -68,9 +69,12 @@ class Session:
         self.stop = GracefulStop()
         every, number = cli.config.checkpoint_every, cli.config.keep_checkpoints
         saving = Checkpointing(self.directory, every, number, self.config, self.wandb_id)
-        callbacks = [Progress(), MetricsLog(self.directory), self.stop, saving]
+        start = SameStart(self.config, self.first_step)
+        callbacks = [start, Progress(), MetricsLog(self.directory), self.stop, saving]
         torch.set_float32_matmul_precision(cli.config.matmul_precision)
         self.trainer = cli.make_trainer(callbacks, self.directory.path)
+        share_cores(self.trainer)
+        self.fitting = Fitting(self.trainer, cli, self.source, self.first_step, self.directory, self.stop)
         steps = self.trainer.max_steps
         self.complete = automatic and 0 < steps <= self.first_step
         if checkpoint and self.source:
@@ -78,6 +82,8 @@ class Session:
 
     def run(self) -> int:
         """Train, or say that there is nothing left to do; return the exit code."""
+        if not self.trainer.is_global_zero:
+            return self._follow()
         fresh = self.directory.claim(resume=self.own)
         try:
             if self.complete and self.source:
@@ -85,13 +91,21 @@ class Session:
                 self.record.complete()
                 print(f"{self.directory.path}: finished already, {self.first_step} iterations")
                 return 0
-            return self._train(fresh)
+            return self._lead(fresh)
         except WriteError as error:  # nothing has been trained
             raise UserError(f"{error}; make it writable, or choose another --runs_dir") from None
         finally:
             self.directory.release()
 
-    def _train(self, fresh: bool) -> int:
+    def _follow(self) -> int:
+        """What the other ranks do: their share, and no files."""
+        if self.complete:
+            return 0
+        with exit_on_signals():
+            return self.fitting.run("")
+
+    def _lead(self, fresh: bool) -> int:
+        """What the only process does, or the first of several: it keeps the run's directory too."""
         directory, config = self.directory, None
         try:
             with exit_on_signals():
@@ -101,7 +115,7 @@ class Session:
                     with writing(directory.path):
                         self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
                 print(self._introduction(), flush=True)
-                code = self._fit(config)
+                code = self.fitting.run(str(config))
         except BaseException as error:
             code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
             self._abort(fresh, config, code)
@@ -131,61 +145,9 @@ class Session:
                 print(f"error: {error}", file=sys.stderr)
             code = code or 1
         tracking.finish(self.trainer.loggers, code)
+        if self.stop.requeue and code > 128:
+            slurm.requeue()
         return code
-
-    def _resume(self, config: Path) -> str:
-        """The command that goes on from here."""
-        which = "last" if self.directory.last.exists() else "auto"
-        return shlex.join(["python", sys.argv[0], "--config", str(config), "--ckpt_path", which])
-
-    def _fit(self, config: Path) -> int:
-        trainer, directory = self.trainer, self.directory
-        try:
-            trainer.fit(
-                self.cli.model, datamodule=self.cli.datamodule, ckpt_path=self.source, weights_only=True
-            )
-        except NonFiniteError as error:
-            print(f"error: {self._describe(error)}", file=sys.stderr)
-            return 1
-        except WriteError as error:
-            if trainer.global_step <= self.first_step:
-                raise
-            print(f"error: {error}; when it can be, resume with: {self._resume(config)}", file=sys.stderr)
-            return 1
-        except MisconfigurationException as error:  # what Lightning only sees with the learner
-            raise UserError(f"trainer: {one_line(error)}") from error
-        except (RuntimeError, ValueError) as error:
-            if re.search("loading state_dict|loaded state dict", str(error)):
-                reason = str(error).strip().splitlines()[-1].strip()
-                raise UserError(
-                    f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
-                ) from None
-            raise
-        if trainer.global_step <= self.first_step:
-            if self.stop.signal is not None:
-                raise SystemExit(128 + self.stop.signal)
-            raise UserError(
-                "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
-            )
-        if self.stop.signal is not None and trainer.global_step != trainer.max_steps:
-            print(f"stopped at iteration {trainer.global_step}; resume with: {self._resume(config)}")
-            return 128 + self.stop.signal
-        evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
-        print(f"done: {trainer.global_step} iterations in {directory.path}; evaluate with: {evaluate}")
-        return 0
-
-    def _describe(self, error: NonFiniteError) -> str:
-        """Keep what `error` has seen in a file, and say where."""
-        iteration = error.dump.get("iteration", self.trainer.global_step) + 1
-        file = self.directory.path / f"nonfinite-step-{iteration}.pt"
-        try:
-            write_atomically(file, serialise(error.dump))
-            parts = [f"{error} in iteration {iteration}", f"see {file}"]
-        except WriteError as failure:
-            parts = [f"{error} in iteration {iteration}", str(failure)]
-        if self.directory.last.exists():
-            parts.append(f"{self.directory.last} is from before")
-        return "; ".join(parts)
 
     def _introduction(self) -> str:
         data, model = self.config["data"], self.config["model"]
@@ -199,4 +161,6 @@ class Session:
         return ", ".join(parts) + (f", from iteration {self.first_step}" if self.source else "")
 
     def _device(self) -> str:
-        return f"{self.trainer.strategy.root_device} with {torch.get_num_threads()} threads"
+        size = self.trainer.world_size
+        processes = f"{size} processes on " if size > 1 else ""
+        return f"{processes}{self.trainer.strategy.root_device} with {torch.get_num_threads()} threads"

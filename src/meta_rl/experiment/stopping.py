@@ -1,0 +1,60 @@
+"""Stopping on a signal: after the current iteration, and on all ranks after the same one."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from meta_rl import ranks
+from meta_rl.experiment import slurm
+
+
+class GracefulStop(Callback):
+    """On Ctrl-C, SIGTERM or Slurm's notice, ends the run after the current iteration.
+
+    A second Ctrl-C ends it at once. It is enough if one of the ranks gets the signal.
+
+    Attributes:
+        signal: The signal that came, or None.
+        requeue: Whether it was Slurm's, and the job is to start again.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.requeue = False
+        self._notice: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        def stop(number: int, _: Any) -> None:
+            self.signal = number
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        self._notice = slurm.notice(trainer)
+        # The trainer restores the handlers that were there before it.
+        for number in {signal.SIGINT, signal.SIGTERM, self._notice} - {None}:
+            signal.signal(number, stop)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        number = torch.tensor(self.signal or 0, device=trainer.strategy.root_device)
+        self.signal = int(ranks.highest(number)) or None
+        if self.signal is not None:
+            trainer.should_stop = True
+            self.requeue = self.signal == self._notice
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Until a `GracefulStop` takes over, Ctrl-C and SIGTERM raise SystemExit, so that callers clean up."""
+
+    def leave(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
