@@ -29,6 +29,7 @@ from meta_rl.algorithms import FOMAML  # noqa: E402
 from meta_rl.datamodule import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection, MujocoEnv  # noqa: E402
 from meta_rl.inner import repeat  # noqa: E402
+from meta_rl.randomness import TaskStreams, generator  # noqa: E402
 
 PEER_ENVIRONMENTS = 64
 
@@ -82,12 +83,12 @@ def rollouts(repeats: int, threads: int) -> None:
         env = AntDirection(preset=preset, num_threads=threads)
         data, learner = RolloutDataModule(env, meta_batch_size=40, fast_batch_size=20), FOMAML()
         learner.build(env, seed=1)
-        stream = torch.Generator().manual_seed(0)
-        tasks, physics, rows = env.sample_tasks(40, stream), Physics(env), []
+        streams = TaskStreams(0)
+        tasks, physics, rows = env.sample_tasks(40, generator(0)), Physics(env), []
         for repetition in range(repeats + 1):
             with physics.recorded():
                 begin = time.perf_counter()
-                data.sampler.rollout(learner.policy, repeat(learner.theta(), 40), tasks, stream)
+                data.sampler.rollout(learner.policy, repeat(learner.theta(), 40), tasks, streams)
                 seconds = time.perf_counter() - begin
             bare, count = physics.replay()
             if repetition > 0:  # the first warms up
@@ -137,7 +138,7 @@ def _ours(actions: NDArray[np.float32], threads: int) -> Callable[[], float]:
     controls = torch.from_numpy(actions)[:, None]
 
     def run() -> float:
-        env.reset(torch.ones(1, 1), PEER_ENVIRONMENTS, torch.Generator().manual_seed(0))
+        env.reset(torch.ones(1, 1), PEER_ENVIRONMENTS, TaskStreams(0))
         begin = time.perf_counter()
         for control in controls:
             env.step(control)

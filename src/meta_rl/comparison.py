@@ -12,7 +12,7 @@ import pandas as pd
 
 from meta_rl.algorithms import MetaLearner, Oracle, Random
 from meta_rl.comparison_table import Frames, Scale, as_text, comparison_table
-from meta_rl.errors import NonFiniteError, UserError
+from meta_rl.errors import EpisodeError, NonFiniteError, UserError
 from meta_rl.evaluation import tasks_to_test
 from meta_rl.experiment.plain import family_arguments
 from meta_rl.experiment.policies import LoadedPolicy, load_run
@@ -41,7 +41,8 @@ def compare(args: Namespace) -> int:
         try:
             frames[label] = policy.adapt(env, tasks, steps, args.episodes, args.seed)
         except NonFiniteError as error:
-            print(f"error: {label} diverged, {error}; the comparison is without it", file=sys.stderr)
+            what = "episodes failed" if isinstance(error, EpisodeError) else "diverged"
+            print(f"error: {label} {what}, {error}; the comparison is without it", file=sys.stderr)
             continue
         print(f"evaluated {label} in {time.perf_counter() - start:.1f} s", flush=True)
     if not frames:

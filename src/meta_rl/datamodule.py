@@ -11,6 +11,7 @@ from meta_rl import ranks
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError
+from meta_rl.failures import OnFailure
 from meta_rl.inner import repeat
 from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
@@ -29,6 +30,9 @@ class RolloutDataModule(L.LightningDataModule):
         gamma: Discount in (0, 1].
         gae_lambda: Lambda of generalised advantage estimation in [0, 1].
         bootstrap_horizon: Continue episodes cut off by the horizon with the baseline's value.
+        on_failure: What an episode does that fails, as its simulation diverges, its environment raises an
+            exception, or a number of it is not finite: `drop` it from there on, or `stop` the run. A phase
+            in which more than half of the episodes fail stops the run anyway.
         seed: Seed of all tasks, episodes and initial weights.
 
     Raises:
@@ -43,6 +47,7 @@ class RolloutDataModule(L.LightningDataModule):
         gamma: float = 0.99,
         gae_lambda: float = 1.0,
         bootstrap_horizon: bool = False,
+        on_failure: OnFailure = "drop",
         seed: int = 1,
     ) -> None:
         super().__init__()
@@ -54,11 +59,14 @@ class RolloutDataModule(L.LightningDataModule):
             raise ValueError(f"gamma must lie in (0, 1], got {gamma}")
         if not 0 <= gae_lambda <= 1:
             raise ValueError(f"gae_lambda must lie in [0, 1], got {gae_lambda}")
+        if on_failure not in ("drop", "stop"):
+            raise ValueError(f"on_failure must be drop or stop, got {on_failure}")
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self.env = env
         self.meta_batch_size = meta_batch_size
         self.fast_batch_size = fast_batch_size
+        self.on_failure: OnFailure = on_failure
         self.seed = seed
         self.estimator = AdvantageEstimator(gamma, gae_lambda, bootstrap_horizon)
         self.sample_from(env)
@@ -70,7 +78,8 @@ class RolloutDataModule(L.LightningDataModule):
             env: Of the same tasks.
             pooled: Whether baseline and normalisation are those of all tasks together.
         """
-        self.sampler = Sampler(env, self.fast_batch_size, self.estimator._replace(pooled=pooled))
+        estimator = self.estimator._replace(pooled=pooled)
+        self.sampler = Sampler(env, self.fast_batch_size, estimator, self.on_failure)
 
     def share(self) -> slice:
         """Which of an iteration's tasks are this rank's."""
@@ -81,7 +90,7 @@ class RolloutDataModule(L.LightningDataModule):
         """Episodes of per-task parameters [N, ...] on `tasks`, from the streams of (iteration, phase).
 
         Raises:
-            NonFiniteError: if a number in them is not finite; its dump says where it happened.
+            NonFiniteError: as `Sampler.collect`; its dump says where it happened.
         """
         try:
             streams = TaskStreams(self.seed, iteration, phase, self.share().start)

@@ -1,7 +1,7 @@
-"""The two kinds of failure that a user sees as one line instead of a traceback."""
+"""The failures that a user sees as one line instead of a traceback."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class UserError(Exception):
@@ -19,6 +19,24 @@ class NonFiniteError(RuntimeError):
     def __init__(self, message: str, dump: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.dump = dict(dump or {})
+
+
+class EpisodeError(NonFiniteError):
+    """Episodes failed in their environment, and the run is to stop for it. The policy may be sound."""
+
+
+class Failure(NamedTuple):
+    """Why an episode cannot go on. Task, episode and step count from 0, as in the tensors of its batch."""
+
+    task: int
+    episode: int
+    step: int
+    cause: str  # one line
+    traceback: str = ""  # where there is one
+
+    def named(self, first: int) -> str:
+        """One line, for a batch whose first task has this index among all tasks of the iteration."""
+        return f"task {first + self.task}, episode {self.episode}, step {self.step}: {self.cause}"
 
 
 def one_line(message: object) -> str:

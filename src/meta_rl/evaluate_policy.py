@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meta_rl.errors import NonFiniteError, UserError
+from meta_rl.errors import EpisodeError, NonFiniteError, UserError
 from meta_rl.evaluation import tasks_to_test
 from meta_rl.experiment.evaluation_run import log_evaluation
 from meta_rl.experiment.policies import LoadedPolicy, load_trained, load_untrained
@@ -46,6 +46,9 @@ def evaluate_all(args: Namespace) -> int:
     for source, output in zip(sources, outputs, strict=True):
         try:
             evaluate(source, output, args)
+        except EpisodeError as error:
+            code = max(code, 1)
+            print(f"error: {source}: {error}", file=sys.stderr)
         except NonFiniteError as error:
             code = max(code, 1)
             message = f"error: {source}: adaptation diverged, {error}; try a smaller --inner_lr"

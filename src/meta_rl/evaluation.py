@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
+from meta_rl.failures import OnFailure
 from meta_rl.inner import InnerLoop, repeat
 from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
@@ -38,6 +39,7 @@ def adaptation_curve(
     episodes: int,
     estimator: AdvantageEstimator,
     seed: int,
+    on_failure: OnFailure = "drop",
 ) -> Tensor:
     """Adapt to every task from the policy's own parameters, with fresh episodes before each step.
 
@@ -50,14 +52,15 @@ def adaptation_curve(
         episodes: K, per task and gradient step.
         estimator: Advantages for the gradient steps.
         seed: Of the episodes; a comparison of policies uses the same noise in all of them.
+        on_failure: As of `Sampler`; a dropped episode counts with its return up to there.
 
     Returns:
         Undiscounted episode returns [N, S + 1, K], after 0 to S gradient steps.
 
     Raises:
-        NonFiniteError: if adaptation diverges.
+        NonFiniteError: if adaptation diverges, or episodes fail as in `Sampler.collect`.
     """
-    sampler = Sampler(env, episodes, estimator)
+    sampler = Sampler(env, episodes, estimator, on_failure)
     tasks = tasks.to(next(policy.parameters()))
     size = max(1, STATES_PER_CHUNK // (episodes * env.horizon))
     curves = []

@@ -51,7 +51,8 @@ def robots(env: BatchedEnv) -> MujocoEnv:
 def adapt(policy: LoadedPolicy, tasks: Tensor, how: Adaptation) -> list[Params]:
     """Parameters [N, ...] after 0, 1, ... gradient steps on tasks [N, P]. May raise a NonFiniteError."""
     learner = policy.learner
-    sampler = Sampler(learner.environment(policy.data.env), how.episodes, policy.data.estimator)
+    data = policy.data
+    sampler = Sampler(learner.environment(data.env), how.episodes, data.estimator, data.on_failure)
     streams = TaskStreams(how.seed, 0, Phase.EVALUATION_SHOWN)
     inner = policy.test_time(how.rates)
     steps = adapt_steps(learner.policy, inner, sampler, tasks, how.gradient_steps, streams)
@@ -74,7 +75,7 @@ def record(policy: LoadedPolicy, params: Params, tasks: Tensor, streams: TaskStr
     shown = []
     for i, (length, ended) in enumerate(zip(lengths, (~episodes.truncated[:, 0]).tolist(), strict=True)):
         # If a simulation has failed, the last state of what has ended may be of no use.
-        frames = length if ended and sampler.env.diverged else length + 1
+        frames = length if ended and sampler.env.failures else length + 1
         positions = np.stack([state[i, 0] for state in states[:frames]])
         shown.append(Episode(positions, returns[i, :frames], ended))
     return shown

@@ -61,9 +61,10 @@ def normalise(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = own) -> Tensor:
-    """1 - Var(returns - values) / Var(returns) over the valid entries of the last axis: [...]."""
+    """1 - Var(returns - values) / Var(returns) over the valid entries of the last axis: [...]; 0 for none."""
 
     def variance(x: Tensor) -> Tensor:
         return masked_mean((x - masked_mean(x, mask, total)[..., None]).square(), mask, total)
 
-    return 1 - variance(returns - values) / variance(returns).clamp(min=EPSILON)
+    explained = 1 - variance(returns - values) / variance(returns).clamp(min=EPSILON)
+    return explained * (mask > 0).any(-1)

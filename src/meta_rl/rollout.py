@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
-from meta_rl.errors import NonFiniteError, UserError
+from meta_rl.errors import UserError
+from meta_rl.failures import OnFailure, Trace, find_failures, finite, judge, warn
 from meta_rl.inner import distribution
 from meta_rl.randomness import TaskStreams
 from meta_rl.states import pack
@@ -17,24 +18,43 @@ from meta_rl.types import Batch, Params, Trajectories
 
 
 class Sampler:
-    """Collects `episodes` episodes of every task, all tasks and episodes in one batch."""
+    """Collects `episodes` episodes of every task, all tasks and episodes in one batch.
 
-    def __init__(self, env: BatchedEnv, episodes: int, estimator: AdvantageEstimator) -> None:
+    Args:
+        env: The task family.
+        episodes: K.
+        estimator: From episodes to samples.
+        on_failure: Whether failed episodes are left out from where they failed, or stop the run.
+    """
+
+    def __init__(
+        self,
+        env: BatchedEnv,
+        episodes: int,
+        estimator: AdvantageEstimator,
+        on_failure: OnFailure = "drop",
+    ) -> None:
         self.env = env
         self.episodes = episodes
         self.estimator = estimator
+        self.on_failure: OnFailure = on_failure
+        self._warned: tuple[int, int] | None = None  # seed and iteration of the last warning
 
     @torch.no_grad()
     def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Batch:
         """Roll out per-task parameters [N, ...] on tasks [N, P] and prepare the losses' samples.
 
         Raises:
-            NonFiniteError: if a reward, observation or action is not finite.
+            NonFiniteError: if an action is not finite; an `EpisodeError` if an episode failed and that is
+                to stop the run, or more than half of them failed. All ranks raise it.
         """
         start = time.perf_counter()
-        episodes = self.rollout(policy, params, tasks, streams)
-        if not all(x.isfinite().all() for x in episodes[:3]):
-            raise NonFiniteError("an observation, action or reward is not finite", episodes._asdict())
+        episodes, trace = self._play(policy, params, tasks, streams)
+        failures = find_failures(trace, episodes.truncated, self.env.failures)
+        judge(episodes, trace, failures, self.on_failure, streams.first)
+        if failures and self._warned != streams.purpose[:2]:  # once an iteration
+            self._warned = streams.purpose[:2]
+            warn(failures, streams.first)
         samples, explained = self.estimator(episodes)
         entropy = distribution(policy, params, samples.observations[:, :1]).entropy().mean()
         outside = (episodes.actions.abs() > 1).to(episodes.mask.dtype).mean(-1) * episodes.mask
@@ -43,9 +63,9 @@ class Sampler:
             returns=episodes.rewards.sum(-1),
             lengths=episodes.mask.sum(-1),
             explained_variance=explained,
-            saturation=outside.sum() / episodes.mask.sum(),
+            saturation=outside.sum() / episodes.mask.sum().clamp(min=1),
             entropy=entropy,
-            diverged=self.env.diverged,
+            diverged=len(failures),
             seconds=time.perf_counter() - start,
         )
 
@@ -56,19 +76,26 @@ class Sampler:
         Raises:
             UserError: if the environment's tensors do not have the shapes that `BatchedEnv` asks for.
         """
-        with one_thread() if self.env.threaded else nullcontext():
-            return self._rollout(policy, params, tasks, streams)
+        return self._play(policy, params, tasks, streams)[0]
 
-    def _rollout(
+    def _play(
         self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
-    ) -> Trajectories:
+    ) -> tuple[Trajectories, Trace]:
+        with one_thread() if self.env.threaded else nullcontext():
+            return self._loop(policy, params, tasks, streams)
+
+    def _loop(
+        self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
+    ) -> tuple[Trajectories, Trace]:
+        # Nothing here may wait for a GPU: what failed is noted in tensors, and looked at after the last step.
         env, n, k = self.env, len(tasks), self.episodes
         size = env.action_space.shape[0]
         noise = streams.draw(n, lambda g: torch.randn(env.horizon, k, size, generator=g)).to(tasks)
         noise = noise.transpose(0, 1).contiguous()  # [T, N, K, A]
         params = {name: value.contiguous() for name, value in params.items()}  # once, instead of every step
         observation = env.reset(tasks, k, streams)
-        alive = torch.ones(n, k, dtype=torch.bool, device=tasks.device)
+        alive = finite(observation)
+        observation = torch.where(alive[..., None], observation, 0.0)
         steps = []
         for t in range(env.horizon):
             mean, log_std = distribution(policy, params, observation)
@@ -76,12 +103,15 @@ class Sampler:
             following, reward, terminated = env.step(action)
             if t == 0:
                 _check_shapes(env, observation, following, reward, terminated)
-            steps.append((observation, action, torch.where(alive, reward, 0.0), alive))
-            alive = alive & ~terminated
+            steps.append((observation, action, reward, alive, terminated))
+            alive = alive & ~terminated & reward.isfinite() & finite(following)
             # An episode that has ended keeps its last observation, whatever the simulator shows for it.
             observation = torch.where(alive[..., None], following, observation)
-        observations, actions, rewards, mask = (torch.stack(x, 2) for x in zip(*steps, strict=True))
-        return Trajectories(observations, actions, rewards, mask.to(rewards.dtype), alive, observation)
+        observations, actions, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
+        trace = Trace(*traced)
+        valid = trace.begun & trace.rewards.isfinite()
+        rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
+        return Trajectories(observations, actions, rewards, mask, alive, observation), trace
 
 
 @contextmanager

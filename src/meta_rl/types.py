@@ -21,7 +21,7 @@ class Trajectories(NamedTuple):
     observations: Tensor  # [N, K, T, O] before the action
     actions: Tensor  # [N, K, T, A] as sampled: not clipped
     rewards: Tensor  # [N, K, T]
-    mask: Tensor  # [N, K, T] 1 while the episode ran, else 0
+    mask: Tensor  # [N, K, T] 1 while the episode ran, else 0; 0 in a step whose reward is not finite
     truncated: Tensor  # [N, K] True where the horizon, not the task, ended the episode
     last_observations: Tensor  # [N, K, O] after the last action of the batch; read where truncated
 
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     explained_variance: Tensor  # [N] of the baseline on the discounted returns
     saturation: Tensor  # [] fraction of action components outside [-1, 1], over valid steps
     entropy: Tensor  # [] of the action distribution at the first state, in nats, mean over tasks
-    diverged: int  # episodes that ended because their simulation failed
+    diverged: int  # episodes that failed: their simulation, or a number of it that is not finite
     seconds: float  # wall time of the rollout and the baseline
 
 

@@ -63,23 +63,45 @@ class Nested(Fuse):
 
 
 class Broken(Fuse):
-    """Fails in a reset, in its second step, or there with its whole process; or never comes back."""
+    """Takes its whole process along in its second step, or never comes back from there."""
 
-    def __init__(self, phase: str = "step") -> None:
+    def __init__(self, phase: str) -> None:
         super().__init__()
         self.phase = phase
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
-        return super().reset(seed=seed % (self.phase != "reset"))
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         if self.steps == 1 and self.phase == "exit":
             os._exit(3)
         if self.steps == 1 and self.phase == "hang":
             signal.pause()
-        if self.steps == 1:
-            self.start %= 0  # a % in the traceback
         return super().step(action)
+
+
+class Fragile(Fuse):
+    """Raises an exception in the episode of a given seed: in its reset, or in its third step."""
+
+    def __init__(self, seed: int, phase: str) -> None:
+        super().__init__()
+        self.seed, self.phase = seed, phase
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        self.fragile = seed == self.seed
+        self.fail_in("reset")
+        return super().reset(seed=seed)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        if self.steps == 2:
+            self.fail_in("step")
+        return super().step(action)
+
+    def fail_in(self, phase: str) -> None:
+        if self.fragile and self.phase == phase:
+            raise OSError(f"100%s of {phase}\nburnt")
+
+    def close(self) -> None:
+        super().close()
+        if getattr(self, "fragile", False):
+            raise OSError("cannot be closed either")
 
 
 class Discontinuous(Fuse):
@@ -107,6 +129,11 @@ def set_length(env: gym.Env, length: float) -> None:
     env.unwrapped.length = round(length)
 
 
+def set_short_length(env: gym.Env, length: float) -> None:
+    assert length < 9, "too long"
+    set_length(env, length)
+
+
 def set_lengths(envs: VectorEnv, length: np.ndarray) -> None:
     envs.set_attr("length", length.round().tolist())
 
@@ -120,6 +147,7 @@ NO_FUNCTION = 3
 gym.register("Fuse-v0", Fuse, max_episode_steps=LIMIT, vector_entry_point=fuses)
 gym.register("Nested-v0", Nested, max_episode_steps=LIMIT)
 gym.register("Broken-v0", Broken, max_episode_steps=LIMIT)
+gym.register("Fragile-v0", Fragile, max_episode_steps=LIMIT)
 gym.register("Endless-v0", Fuse)
 gym.register("Discontinuous-v0", Discontinuous, max_episode_steps=LIMIT)
 gym.register("Wordy-v0", Wordy, max_episode_steps=LIMIT)

@@ -283,22 +283,6 @@ def test_processes_end_with_the_environment() -> None:
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-@pytest.mark.parametrize("phase", ["reset", "step"])
-def test_an_exception_in_another_process_keeps_its_traceback(context: Any, phase: str) -> None:
-    broken = {**FUSE, "id": "Broken-v0", "env_kwargs": {"phase": phase}}
-    env = GymnasiumEnv(**broken, vectorization="async", num_workers=2, context=context)
-    with pytest.raises(RuntimeError, match=r"simulators.py(.|\n)*ZeroDivisionError"):
-        play(env, LENGTHS)
-    env.close()
-    assert multiprocessing.active_children() == []
-    env, closed = GymnasiumEnv(**broken), simulators.Fuse.closed
-    with pytest.raises(ZeroDivisionError):
-        play(env, LENGTHS)
-    env.close()
-    assert simulators.Fuse.closed == closed + N * K
-
-
 def test_the_death_of_a_process_is_noticed() -> None:
     broken = {**FUSE, "id": "Broken-v0", "env_kwargs": {"phase": "exit"}}
     env = GymnasiumEnv(**broken, vectorization="async", num_workers=2)

@@ -301,11 +301,11 @@ def test_a_diverged_episode_ends_unpaid_and_touches_no_other(
         assert bool(results[2][0, 1]) == (t >= 3)
         if t == 3:
             assert results[1][0, 1] == 0
-        diverged.append(env.diverged)
-    assert diverged == [0, 0, 0, 1, 1, 1, 1, 1]
-    assert quiet.diverged == 0
+        diverged.append([failure[:4] for failure in env.failures])
+    assert diverged == [[]] * 3 + [[(0, 1, 3, "simulation diverged")]] * 5
+    assert quiet.failures == []
     env.reset(tasks, 2, TaskStreams(1))
-    assert env.diverged == 0
+    assert env.failures == []
 
 
 # Starts and tasks

@@ -8,6 +8,7 @@ import torch
 
 from meta_rl.envs import ActionReward, BatchedEnv, PointMass
 from meta_rl.envs.observe_task import ObserveTask
+from meta_rl.errors import Failure
 from meta_rl.randomness import TaskStreams
 
 TASKS = torch.tensor([[0.1, 0.2, 0.3, 0.4], [-0.1, -0.2, -0.3, -0.4]])
@@ -48,11 +49,14 @@ def test_everything_else_is_the_environments() -> None:
         _ = env.nonsense
 
 
+FAILURE = Failure(0, 0, 0, "burnt")
+
+
 class Later(ActionReward):
     """Changes an attribute whose default is that of the base class."""
 
     def step(self, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        self.diverged = 5
+        self.failures = [FAILURE]
         return super().step(actions)
 
 
@@ -60,7 +64,7 @@ def test_defaults_of_the_base_class_hide_nothing() -> None:
     env = ObserveTask(Later())
     env.reset(torch.zeros(1, 1), 1, TaskStreams(0))
     env.step(torch.zeros(1, 1, 1))
-    assert env.diverged == 5
+    assert env.failures == [FAILURE]
 
 
 def test_survives_copying() -> None:

@@ -1,13 +1,14 @@
 """The interface of a task family: many episodes of many tasks, stepped as one batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
+from meta_rl.errors import Failure
 from meta_rl.randomness import TaskStreams
 
 
@@ -26,7 +27,7 @@ class BatchedEnv(ABC):
         task_defaults: Values of the columns that a task file may leave out.
         task_choices: The only legal values of columns that have no others.
         threaded: Whether `step` runs on threads of its own.
-        diverged: Episodes since `reset` that ended because their simulation failed.
+        failures: Of single episodes since `reset`, where the simulation itself knows of them.
     """
 
     observation_space: Box
@@ -37,7 +38,7 @@ class BatchedEnv(ABC):
     task_defaults: Mapping[str, float] = MappingProxyType({})
     task_choices: Mapping[str, tuple[float, ...]] = MappingProxyType({})
     threaded: bool = False
-    diverged: int = 0
+    failures: Sequence[Failure] = ()
 
     @abstractmethod
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
@@ -55,5 +56,6 @@ class BatchedEnv(ABC):
         """Move every episode by one action [N, K, A], which may lie outside [-1, 1].
 
         Returns observations [N, K, O], rewards [N, K] and terminated [N, K] (bool). An episode that has
-        terminated stays so; what the others of its numbers say is ignored.
+        terminated stays so; what the others of its numbers say is ignored. So is all of an episode after an
+        observation or a reward of it that is not finite: it has failed.
         """

@@ -16,8 +16,9 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
+from meta_rl.envs.device import to_device
 from meta_rl.episodes import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
-from meta_rl.errors import one_line
+from meta_rl.errors import Failure, one_line
 from meta_rl.randomness import TaskStreams
 from meta_rl.threads import available_cores
 
@@ -93,17 +94,21 @@ class GymnasiumEnv(BatchedEnv):
             self._total = total
             self._finalizer = weakref.finalize(self, self._episodes.close)  # at exit at the latest
         self._like, self._t = tasks, 0
+        self.failures: list[Failure] = []
         self._ended = np.zeros((len(tasks), episodes), dtype=np.bool_)
         rows = tasks.repeat_interleave(episodes, 0).double().cpu().numpy()
-        return self._tensor(self._episodes.start(rows, draws.flatten().tolist()))
+        observations = self._episodes.start(rows, draws.flatten().tolist())
+        self._note_failures()
+        return self._tensor(observations)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self._t += 1
         outcome = self._episodes.step(self._scale(actions.flatten(0, 1).double().cpu().numpy()))
+        self._note_failures()
+        self._t += 1
         # At the horizon the sampler cuts episodes off; the environment's own limit says the same again.
         ended = outcome.terminated | (outcome.truncated & (self._t < self.horizon))
         self._ended |= ended.reshape(self._ended.shape)
-        terminated = torch.tensor(self._ended, device=actions.device)
+        terminated = to_device(self._ended.copy(), self._like)
         return self._tensor(outcome.observations), self._tensor(outcome.rewards), terminated
 
     def close(self) -> None:
@@ -124,10 +129,16 @@ class GymnasiumEnv(BatchedEnv):
         sizes = self.observation_space.shape[0], self.action_space.shape[0]
         return Blocks(make, self._set_task, total, *sizes, workers, self.context)
 
+    def _note_failures(self) -> None:
+        """Those of the last start or step."""
+        episodes = self._ended.shape[1]
+        for row, *why in self._episodes.failures:
+            self.failures.append(Failure(*divmod(row, episodes), self._t, *why))
+
     def _tensor(self, rows: np.ndarray) -> Tensor:
         """[M, ...] as a new tensor [N, K, ...], of the tasks' type and on their device."""
-        shaped = rows.reshape(*self._ended.shape, *rows.shape[1:])
-        return torch.tensor(shaped, dtype=self._like.dtype, device=self._like.device)
+        shaped = rows.reshape(*self._ended.shape, *rows.shape[1:]).copy()
+        return to_device(shaped, self._like, self._like.dtype)
 
 
 def _task_space(parameters: dict[str, tuple[float, float]]) -> Box:

@@ -41,6 +41,9 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
         self, family: str | Callable[..., BatchedEnv], render_mode: str | None = None, **kwargs: Any
     ) -> None:
         make = pkgutil.resolve_name(family) if isinstance(family, str) else family
+        # A name may come with a checkpoint from elsewhere: it shall call nothing but a task family.
+        if isinstance(family, str) and not (isinstance(make, type) and issubclass(make, BatchedEnv)):
+            raise ValueError(f"family {family} is no task family")
         if render_mode not in (None, *self.metadata["render_modes"]):
             modes = " or ".join(self.metadata["render_modes"]) or "none, it cannot be drawn"
             raise ValueError(f"render_mode {render_mode!r} is unknown; {make.__name__} has {modes}")
@@ -74,7 +77,7 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
         terminated = bool(ended[0, 0])
         truncated = not terminated and self._steps >= self.family.horizon
         self._running = not (terminated or truncated)
-        if not self.family.diverged:  # what a simulation that has failed shows is of no use
+        if not self.family.failures:  # what a simulation that has failed shows is of no use
             self._observation = observations[0, 0].numpy()
         return self._observation.copy(), float(rewards[0, 0]), terminated, truncated, self._info()
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.envs.base import BatchedEnv
+from meta_rl.envs.device import to_device
 from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
+from meta_rl.errors import Failure
 from meta_rl.randomness import TaskStreams
 
 
@@ -110,11 +112,12 @@ class MujocoEnv(BatchedEnv):
         rows = tasks.detach().cpu().double().numpy()
         self.tasks = rows[:, None]  # [N, 1, P], broadcasts over episodes
         self._alive = np.ones((len(rows), episodes), bool)
-        self.diverged = 0
+        self._t = 0
+        self.failures: list[Failure] = []
         n, model, scale = self._alive.size, self.model, self.reset_noise_scale
-        shape = {"dtype": torch.float64}
-        uniform = streams.draw(len(rows), lambda g: torch.rand(episodes, model.nq, generator=g, **shape))
-        normal = streams.draw(len(rows), lambda g: torch.randn(episodes, model.nv, generator=g, **shape))
+        count, double = len(rows), torch.float64
+        uniform = streams.draw(count, lambda g: torch.rand(episodes, model.nq, generator=g, dtype=double))
+        normal = streams.draw(count, lambda g: torch.randn(episodes, model.nv, generator=g, dtype=double))
         positions, velocities = (uniform * 2 - 1).reshape(n, -1).numpy(), normal.reshape(n, -1).numpy()
         fields = {name: np.repeat(x, episodes, 0) for name, x in self.model_fields(rows).items()}
         self.physics.start(model.qpos0 + scale * positions, scale * velocities, fields)
@@ -133,10 +136,12 @@ class MujocoEnv(BatchedEnv):
         reward = reward - control_cost(clipped, self.control_cost_weight)
         # What a diverged simulation says of its last step is no reward to learn from.
         reward = np.where(diverged, 0.0, reward)
-        self.diverged += int(diverged.sum())
+        for task, episode in np.argwhere(diverged).tolist():
+            self.failures.append(Failure(task, episode, self._t, "simulation diverged"))
+        self._t += 1
         self._alive &= healthy & ~diverged
-        terminated = torch.from_numpy(~self._alive).to(self._like.device)
-        return self._observation(), torch.from_numpy(reward).to(self._like), terminated
+        like = self._like
+        return self._observation(), to_device(reward, like, like.dtype), to_device(~self._alive, like)
 
     def by_task(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """A copy of what `physics` shows of all simulations, [N * K, ...], as [N, K, ...]."""
@@ -152,7 +157,7 @@ class MujocoEnv(BatchedEnv):
 
     def _observation(self) -> Tensor:
         both = np.concatenate([self.physics.qpos[:, self._skipped :], self.physics.qvel], 1)
-        return torch.from_numpy(both.reshape(*self._alive.shape, -1)).to(self._like)
+        return to_device(both.reshape(*self._alive.shape, -1), self._like, self._like.dtype)
 
 
 class Direction(MujocoEnv):

@@ -29,6 +29,9 @@ class Blocks:
         action_size: A.
         workers: Most processes to start; 0 for none.
         context: How `multiprocessing` starts them.
+
+    Attributes:
+        failures: Of the last start or step: environment, cause in one line, traceback.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Blocks:
         self._actions = np.zeros((blocks, self._size, action_size))
         self._waiting = False
         self._envs: Any = None
+        self.failures: list[tuple[int, str, str]] = []
         make_vector = partial(AsyncVectorEnv, context=context) if workers else SyncVectorEnv
         self._envs = self._ask(make_vector, factories)
 
@@ -83,15 +87,13 @@ class Blocks:
         return blocks.reshape(-1, blocks.shape[-1])[: self._total]
 
     def _play(self, call: Callable[..., Any], *args: Any) -> NDArray[np.float64]:
-        """The blocks' rows [M, O + 3] after a reset or a step.
-
-        Raises:
-            RuntimeError: with the traceback, if an environment raises an exception in another process.
-        """
+        """The blocks' rows [M, O + 3] after a reset or a step."""
         blocks, *_, infos = self._ask(call, *args)
-        if "error" in infos:
-            report = next(text for text in infos["error"] if text is not None)
-            raise RuntimeError(f"an environment failed in another process:\n{report}")
+        self.failures = [
+            (block * self._size + i, *why)
+            for block, failures in enumerate(infos.get("failures", ()))
+            for i, *why in failures or ()
+        ]
         return self._flat(blocks)
 
     def _ask(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -104,8 +106,6 @@ class Blocks:
         try:
             answer = call(*args)
         except (EOFError, ConnectionError) as error:
-            if not self._workers:
-                raise  # the environment's own
             processes = getattr(self._envs, "processes", ())
             # Its pipes close before it ends: to the environments first, then the one that tells of its end.
             ended = wait([process.sentinel for process in processes], timeout=5)

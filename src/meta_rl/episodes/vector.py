@@ -18,6 +18,8 @@ class VectorEpisodes:
         set_task: Gets `envs` and the tasks' columns, before each reset.
     """
 
+    failures = ()  # an exception here is not one environment's
+
     def __init__(self, envs: VectorEnv, set_task: TaskSetter) -> None:
         self._envs, self._set_task = envs, set_task
         self._mode = AutoresetMode(envs.metadata["autoreset_mode"])

@@ -58,8 +58,9 @@ class LoadedPolicy(NamedTuple):
     ) -> pd.DataFrame:
         """Adapt to tasks [N, P] of `env`; the table of adaptation.csv. May raise a NonFiniteError."""
         view, inner = self.learner.environment(env), self.test_time(rates)
+        data, policy = self.data, self.learner.policy
         returns = adaptation_curve(
-            self.learner.policy, inner, view, tasks, gradient_steps, episodes, self.data.estimator, seed
+            policy, inner, view, tasks, gradient_steps, episodes, data.estimator, seed, data.on_failure
         )
         return adaptation_frame(env, tasks, returns)
 
