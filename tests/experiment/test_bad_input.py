@@ -50,7 +50,6 @@ OVERRIDES = {
     "--trainer.max_steps=-5": "trainer: ",
     "--trainer.max_steps=0": "trainer.max_steps must be at least 1",
     "--trainer.accelerator=quantum": "trainer: ",
-    "--trainer.devices=2": "trainer: a run is one process on one device, got 2",
     "--trainer.enable_checkpointing=false": "trainer: ",
     "--trainer.gradient_clip_val=1": "trainer: ",
     "--trainer.accumulate_grad_batches=2": "trainer: ",
