@@ -6,6 +6,7 @@ from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.experiment.arguments import config_files, is_question, normalise
+from meta_rl.signals import exit_on_signals
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,19 +18,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         a checkpoint to resume from once training has begun, else with nothing left behind). A second Ctrl-C
         ends the process at once with 1. Other exceptions are bugs and keep their traceback.
     """
-    try:
-        args = normalise(sys.argv[1:] if argv is None else argv)
-        files = config_files(args)
-        if not files and not any(map(is_question, args)):
-            raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
-        from meta_rl.experiment.training import train  # loads torch and lightning
+    with exit_on_signals():
+        try:
+            args = normalise(sys.argv[1:] if argv is None else argv)
+            files = config_files(args)
+            if not files and not any(map(is_question, args)):
+                raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
+            from meta_rl.experiment.training import train  # loads torch and lightning
 
-        return train(args, default_name=_default_name(files))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # before training; during it, callbacks.GracefulStop takes care
-        return 130
+            return train(args, default_name=_default_name(files))
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
 
 
 def _default_name(files: list[Path]) -> str:

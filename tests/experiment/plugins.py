@@ -172,3 +172,13 @@ class Fragile(FOMAML):
         if (batch.iteration, ranks.index()) == (iteration, rank):
             signal.raise_signal(number)
         super().training_step(batch, batch_idx)
+
+
+class Impatient(FOMAML):
+    """Gets a signal while the experiment is still being set up."""
+
+    def __init__(self, number: int = 15, **kwargs: Any) -> None:
+        import signal
+
+        super().__init__(**kwargs)
+        signal.raise_signal(number)

@@ -1,5 +1,6 @@
 """The command line: spellings of overrides, plug-ins, names, help."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,14 @@ def test_callbacks_of_the_user_run_beside_ours(lab: Any) -> None:
     assert lab.train(trainer=trainer) == 0
     assert lab.checkpoint()["callbacks"]["Note"] == {"text": "hello"}
     assert len(lab.metrics()) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_training_leaves_nothing_behind(lab: Any, number: signal.Signals) -> None:
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    model = {"class_path": "plugins.Impatient", "init_args": {"number": int(number)}}
+    with pytest.raises(SystemExit) as ended:
+        lab.train(model=model)
+    assert ended.value.code == 128 + number
+    assert not lab.runs.exists()
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers

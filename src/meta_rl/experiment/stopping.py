@@ -1,9 +1,7 @@
 """Stopping on a signal: after the current iteration, and on all ranks after the same one."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -43,18 +41,3 @@ class GracefulStop(Callback):
         if self.signal is not None:
             trainer.should_stop = True
             self.requeue = self.signal == self._notice
-
-
-@contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Until a `GracefulStop` takes over, Ctrl-C and SIGTERM raise SystemExit, so that callers clean up."""
-
-    def leave(number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -19,7 +19,7 @@ from meta_rl.experiment.processes import share_cores
 from meta_rl.experiment.progress import AboveTheBar, Progress
 from meta_rl.experiment.provenance import Provenance
 from meta_rl.experiment.run_directory import RunDirectory
-from meta_rl.experiment.stopping import GracefulStop, exit_on_signals
+from meta_rl.experiment.stopping import GracefulStop
 from meta_rl.experiment.storage import WriteError, writing
 
 
@@ -101,21 +101,19 @@ class Session:
         """What the other ranks do: their share, and no files."""
         if self.complete:
             return 0
-        with exit_on_signals():
-            return self.fitting.run("")
+        return self.fitting.run("")
 
     def _lead(self, fresh: bool) -> int:
         """What the only process does, or the first of several: it keeps the run's directory too."""
         directory, config = self.directory, None
         try:
-            with exit_on_signals():
-                config = directory.save_config(self.cli.dump())
-                self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
-                if self.cli.default_logger:
-                    with writing(directory.path):
-                        self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
-                print(self._introduction(), flush=True)
-                code = self.fitting.run(str(config))
+            config = directory.save_config(self.cli.dump())
+            self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
+            if self.cli.default_logger:
+                with writing(directory.path):
+                    self.trainer.loggers = tracking.start(directory, self.wandb_id, self.config)
+            print(self._introduction(), flush=True)
+            code = self.fitting.run(str(config))
         except BaseException as error:
             code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
             self._abort(fresh, config, code)

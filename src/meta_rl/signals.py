@@ -1,0 +1,21 @@
+"""Signals where nothing is going on that has to be finished."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise SystemExit, so that callers clean up; while training others take over."""
+
+    def leave(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
