@@ -7,6 +7,16 @@ from typing import Any, NoReturn
 
 
 @contextmanager
+def to_the_end() -> Iterator[None]:
+    """SIGTERM changes nothing: the end is near anyway. Ctrl-C ends it at once."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def exit_on_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise SystemExit, so that callers clean up; while training others take over."""
 

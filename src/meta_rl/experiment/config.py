@@ -108,15 +108,16 @@ class MetaCLI(LightningCLI):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
         except OmegaConfBaseException as error:
             raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
-        if self.config.seed_everything < 0:
-            raise UserError(f"seed_everything must not be negative, got {self.config.seed_everything}")
+        if not 0 <= self.config.seed_everything < 2**32:
+            seed = self.config.seed_everything
+            raise UserError(f"seed_everything must lie in [0, 2^32), got {seed}")
         if self.config.checkpoint_every < 1:
             raise UserError(f"checkpoint_every must be at least 1, got {self.config.checkpoint_every}")
         if self.config.keep_checkpoints < 1:
             raise UserError(f"keep_checkpoints must be at least 1, got {self.config.keep_checkpoints}")
         if self.config.trainer.max_steps == 0:
             raise UserError("trainer.max_steps must be at least 1, or -1 to go on until stopped, got 0")
-        reject_null(self.plain())
+        reject_null(yaml.safe_load(self.dump()))
 
     def instantiate_classes(self) -> None:
         if not self.build:

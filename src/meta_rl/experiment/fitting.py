@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import traceback
 from pathlib import Path
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -75,6 +76,8 @@ class Fitting:
             raise UserError(
                 f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
             ) from None
+        if self.trainer.global_step <= self.first_step and _of_lightning(error):
+            raise UserError(f"trainer: {one_line(error)}") from error
         lost = processes.lost()
         if lost is None:
             raise error
@@ -118,6 +121,12 @@ class Fitting:
         if self.directory.last.exists():
             parts.append(f"{self.directory.last} is from before")
         return "; ".join(parts)
+
+
+def _of_lightning(error: Exception) -> bool:
+    """Whether Lightning itself raised it: about an argument of the trainer that it checks late."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals["__name__"].startswith("lightning.pytorch")
 
 
 def _fail(reason: str) -> int:

@@ -21,6 +21,7 @@ from meta_rl.experiment.provenance import Provenance
 from meta_rl.experiment.run_directory import RunDirectory
 from meta_rl.experiment.stopping import GracefulStop
 from meta_rl.experiment.storage import WriteError, writing
+from meta_rl.signals import to_the_end
 
 
 def train(args: list[str], default_name: str) -> int:
@@ -118,7 +119,8 @@ class Session:
             code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
             self._abort(fresh, config, code)
             raise
-        return self._finish(code)
+        with to_the_end():
+            return self._finish(code)
 
     def _abort(self, fresh: bool, config: Path | None, code: int) -> None:
         """Clean up after an exception, without raising another one in its place."""
