@@ -16,6 +16,7 @@ from meta_rl.algorithms import PolicyConfig
 from meta_rl.errors import UserError
 from meta_rl.experiment.plain import flatten, portable
 from meta_rl.experiment.storage import write_atomically
+from meta_rl.experiment.training_state import flaw, is_sound
 
 KEY = "meta_rl"
 VERSION = 1  # of what is stored under KEY
@@ -36,10 +37,13 @@ class DamagedError(UserError):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's own writes to the system's folder for temporary files, and moves the file from there."""
+    """Writes beside the final name, not in the system's temporary folder; reads what was checked."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         write_atomically(Path(path), serialise(checkpoint))
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        return _read(Path(path))  # torch.load reads a file otherwise where its archive is damaged
 
 
 def serialise(content: dict[str, Any]) -> memoryview:
@@ -79,7 +83,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if checkpoint[KEY]["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
     for name, value in checkpoint["state_dict"].items():
-        if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+        if not is_sound(name, value):
+            raise DamagedError(f"checkpoint {path}: {name} is not what a learner stores; give another file")
+        if not torch.isfinite(value).all():
             raise DamagedError(f"checkpoint {path}: {name} is not finite; use an earlier one, or start anew")
     return checkpoint
 
@@ -109,6 +115,8 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
     """Raise a UserError unless a run with `config` can go on from `checkpoint`."""
     if not _matches(checkpoint, TRAINING):
         raise UserError(f"checkpoint {path}: holds no state of a training; give another file")
+    if place := flaw(checkpoint):
+        raise UserError(f"checkpoint {path}: {place} is not the state of a training; give another file")
     saved = _fixed(checkpoint[KEY]["config"])
     for key, value in _fixed(config).items():
         if key in saved and saved[key] != value:

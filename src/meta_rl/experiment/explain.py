@@ -1,11 +1,12 @@
 """What is wrong with a configuration, in one line."""
 
 import argparse
+import dataclasses
 import difflib
 import inspect
 import pydoc
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 from meta_rl.errors import UserError, one_line
@@ -31,13 +32,23 @@ def explain(message: str, parser: argparse.ArgumentParser) -> str:
 
 
 def reject_null(config: dict[str, Any]) -> None:
-    """Raise a UserError for a null that a class_path's constructor does not take; the parser lets it by."""
-    for key, spec in (("model", config["model"]), ("data.env", config["data"]["env"])):
-        hints = _parameters(spec["class_path"])
-        for name, value in spec.get("init_args", {}).items():
-            hint = hints.get(name, Any)
-            if value is None and hint is not Any and type(None) not in get_args(hint):
-                raise UserError(f"{key}.{name} must not be null")
+    """Raise a UserError for a null that a constructor does not take; the parser lets it by."""
+    specs: dict[str, dict[str, Any]] = {"model": config["model"], "data.env": config["data"]["env"]}
+    for key, spec in specs.items():
+        _reject_null(key, spec.get("init_args", {}), _parameters(spec["class_path"]))
+    _reject_null("trainer", config.get("trainer") or {}, _parameters("lightning.pytorch.Trainer"))
+
+
+def _reject_null(key: str, arguments: Mapping[str, Any], hints: dict[str, Any]) -> None:
+    for name, value in arguments.items():
+        hint = hints.get(name, Any)
+        if value is None and hint is not Any and type(None) not in get_args(hint):
+            raise UserError(f"{key}.{name} must not be null")
+        if isinstance(value, dict):
+            for part in filter(inspect.isclass, (hint, *get_args(hint))):
+                if dataclasses.is_dataclass(part):
+                    path = f"{part.__module__}.{part.__qualname__}"
+                    _reject_null(f"{key}.{name}", value, _parameters(path))
 
 
 def with_section(message: str, config: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ def read_yaml(file: Path, kind: str, folder: str, keys: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{file}{line}: YAML syntax: {getattr(error, 'problem', error)}") from None
+        raise UserError(f"{file}{line}: YAML syntax: {one_line(getattr(error, 'problem', error))}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: {one_line(error)}") from None
     if not isinstance(content, dict):
