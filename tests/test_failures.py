@@ -327,3 +327,13 @@ def test_the_data_module_hands_its_policy_on() -> None:
     with pytest.raises(EpisodeError, match="task 0, episode 0, step 0: reward is nan") as caught:
         fit(learner, data, 1)
     assert caught.value.dump["iteration"] == 0
+
+
+def test_a_reported_episode_ends_before_its_failure_whatever_the_step_pays() -> None:
+    whole, batch = collect(), collect(reported=(Failure(1, 2, 3, "burnt"),))
+    assert float(batch.lengths[1, 2]) == 3
+    others = torch.ones_like(batch.lengths, dtype=torch.bool)
+    others[1, 2] = False
+    assert batch.lengths[others].equal(whole.lengths[others])
+    assert batch.returns[others].equal(whole.returns[others])
+    assert float(batch.returns[1, 2]) != float(whole.returns[1, 2])

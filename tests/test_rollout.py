@@ -277,7 +277,7 @@ def test_a_diverged_simulation_is_counted_and_ends_its_own_episode() -> None:
     quiet, batch = ant_batch(), ant_batch(disturbed=2)
     assert (quiet.diverged, batch.diverged) == (0, 1)
     assert quiet.lengths.tolist() == [[10, 10], [10, 10]]
-    assert batch.lengths.tolist() == [[10, 10], [3, 10]]
+    assert batch.lengths.tolist() == [[10, 10], [2, 10]]
     kept = [0, 1, 3]
     assert torch.equal(batch.returns.flatten()[kept], quiet.returns.flatten()[kept])
     assert all(x.isfinite().all() for x in batch.samples)

@@ -82,8 +82,10 @@ class RolloutDataModule(L.LightningDataModule):
         self.sampler = Sampler(env, self.fast_batch_size, estimator, self.on_failure)
 
     def share(self) -> slice:
-        """Which of an iteration's tasks are this rank's."""
-        tasks = self.meta_batch_size // ranks.size()
+        """Which of an iteration's tasks are this rank's. May raise a ValueError."""
+        tasks, left = divmod(self.meta_batch_size, ranks.size())
+        if left:
+            raise ValueError(f"{self.meta_batch_size} tasks cannot be shared out to {ranks.size()} ranks")
         return slice(ranks.index() * tasks, (ranks.index() + 1) * tasks)
 
     def collect(self, policy: nn.Module, params: Params, tasks: Tensor, iteration: int, phase: int) -> Batch:

@@ -110,6 +110,9 @@ class Sampler:
         observations, actions, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
         trace = Trace(*traced)
         valid = trace.begun & trace.rewards.isfinite()
+        for task, episode, step in (failure[:3] for failure in env.failures):
+            alive[task, episode] &= not trace.begun[task, episode, step]
+            valid[task, episode, step:] = False
         rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
         return Trajectories(observations, actions, rewards, mask, alive, observation), trace
 

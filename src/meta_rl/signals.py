@@ -6,6 +6,11 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 
+def leave(number: int, _: Any) -> NoReturn:
+    """A handler that ends the program, with its callers cleaning up."""
+    raise SystemExit(128 + number)
+
+
 @contextmanager
 def to_the_end() -> Iterator[None]:
     """SIGTERM changes nothing: the end is near anyway. Ctrl-C ends it at once."""
@@ -19,10 +24,6 @@ def to_the_end() -> Iterator[None]:
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise SystemExit, so that callers clean up; while training others take over."""
-
-    def leave(number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + number)
-
     before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

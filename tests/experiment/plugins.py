@@ -182,3 +182,14 @@ class Impatient(FOMAML):
 
         super().__init__(**kwargs)
         signal.raise_signal(number)
+
+
+class Buggy(FOMAML):
+    """The processes of the ranks in the environment variable BUGGY have a bug."""
+
+    def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
+        import os
+
+        if batch.iteration == 1 and str(ranks.index()) in os.environ["BUGGY"]:
+            raise ValueError("a bug of the user")
+        super().training_step(batch, batch_idx)

@@ -36,6 +36,7 @@ JUNK = {
     "two headers": b"step,kl\n1,0.1\nstep,kl\n2,0.2\n3,0.3\n",
     "a column twice": b"step,kl,kl\n1,0.1,2\n2,0.2,2\n3,0.3,3\n",
     "rows missing": b"step,kl\n1,0.1\n",
+    "a row missing in between": b"step,kl\n1,0.1\n3,0.3\n",
 }
 
 

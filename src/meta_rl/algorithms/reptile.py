@@ -50,7 +50,7 @@ class Reptile(MetaLearner):
         theta = {name: p.clone() for name, p in self.theta().items()}
         with watch("gradient"):
             means = ranks.means([value.mean(0, dtype=torch.float64) for value in adapted.values()])
-            gradient = [theta[name] - mean.to(theta[name]) for name, mean in zip(adapted, means, strict=True)]
+            gradient = [(theta[k] - mean).to(theta[k]) for k, mean in zip(adapted, means, strict=True)]
             norm = as_gradient(list(self.policy.parameters()), gradient)
         self.require_finite(batch, {"gradient_norm": norm}, episodes)
         self.meta_optimizer().step()

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from meta_rl import ranks
 from meta_rl.algorithms.base import MetaLearner, as_gradient
 from meta_rl.metrics import Stopwatch
 from meta_rl.objective import MetaObjective
@@ -87,7 +88,7 @@ class TRPOLearner(MetaLearner):
         assert report is not None
         watch.seconds["cg"] += report.seconds_cg
         watch.seconds["line_search"] += report.seconds_line_search
-        if report.outcome is not Outcome.ACCEPTED:
+        if report.outcome is not Outcome.ACCEPTED and ranks.index() == 0:
             log.warning("iteration %d: no outer step accepted (%s)", self.global_step, report.outcome.name)
         return {
             "loss_after": report.loss,

@@ -27,6 +27,7 @@ class BatchedEnv(ABC):
         task_defaults: Values of the columns that a task file may leave out.
         task_choices: The only legal values of columns that have no others.
         threaded: Whether `step` runs on threads of its own.
+        shareable: Whether a task's episodes are the same whatever other tasks are simulated beside it.
         failures: Of single episodes since `reset`, where the simulation itself knows of them.
     """
 
@@ -38,6 +39,7 @@ class BatchedEnv(ABC):
     task_defaults: Mapping[str, float] = MappingProxyType({})
     task_choices: Mapping[str, tuple[float, ...]] = MappingProxyType({})
     threaded: bool = False
+    shareable: bool = True
     failures: Sequence[Failure] = ()
 
     @abstractmethod

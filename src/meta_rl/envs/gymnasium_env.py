@@ -75,6 +75,7 @@ class GymnasiumEnv(BatchedEnv):
         native = vectorization == "vector_entry_point"
         self._spec, size, actions = describe(id, native, self.env_kwargs, attributes)
         self.horizon = _horizon(horizon, self._spec)
+        self.shareable = not native  # all of its environments have one seed
         self._scale = ActionScaling(actions)
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (math.prod(actions.shape),), np.float32)

@@ -1,7 +1,6 @@
 """What happens between meta-iterations: checkpoints and metrics. The first rank alone writes files."""
 
 import hashlib
-import json
 import math
 import sys
 from pathlib import Path
@@ -148,18 +147,18 @@ class MetricsLog(Callback):
 
 
 class SameStart(Callback):
-    """Refuses to train if the ranks were started differently, or see different files.
+    """Refuses to train if the ranks were started differently, or see different checkpoints.
 
     Args:
-        config: The resolved configuration.
-        first_step: Iterations of the checkpoint that this rank goes on from.
+        config: The resolved configuration as text.
+        source: The checkpoint that this rank goes on from.
     """
 
-    def __init__(self, config: dict[str, Any], first_step: int) -> None:
-        text = json.dumps([config, first_step], sort_keys=True, default=str)
-        self.digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+    def __init__(self, config: str, source: Path | None) -> None:
+        content = source.read_bytes() if source else b""
+        self.digest = int.from_bytes(hashlib.sha256(config.encode() + content).digest()[:7])
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         found = ranks.gather(torch.tensor([self.digest], device=trainer.strategy.root_device)).tolist()
         others = [rank for rank, digest in enumerate(found) if digest != found[0]]
         if not others:

@@ -1,5 +1,6 @@
 """Checkpoints: what they hold beyond the weights, and reading them without trusting them."""
 
+import errno
 import io
 import pickle
 import re
@@ -65,9 +66,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = _read(Path(path))
     except OSError as error:
-        raise DamagedError(
-            f"checkpoint {path}: {error.strerror}; checkpoints are in runs/NAME/checkpoints"
-        ) from None
+        kind = DamagedError if error.errno in (errno.ENOENT, errno.EIO) else UserError  # the file, or access
+        raise kind(f"checkpoint {path}: {error.strerror}; checkpoints are in runs/NAME/checkpoints") from None
+    except MemoryError:
+        raise UserError(f"checkpoint {path}: not enough memory to read it") from None
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
         if code:

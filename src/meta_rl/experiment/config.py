@@ -152,7 +152,7 @@ class MetaCLI(LightningCLI):
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
-        check(trainer, self.datamodule.meta_batch_size)
+        check(trainer, self.datamodule)
         return trainer
 
     def plain(self) -> dict[str, Any]:

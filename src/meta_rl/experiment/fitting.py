@@ -58,7 +58,8 @@ class Fitting:
                     self.cli.model, datamodule=self.cli.datamodule, ckpt_path=self.source, weights_only=True
                 )
         except NonFiniteError as error:
-            return _fail(self._describe(error))
+            elsewhere = not trainer.is_global_zero and "on another rank" in str(error)
+            return 1 if elsewhere else _fail(self._describe(error))
         except WriteError as error:
             if trainer.global_step <= self.first_step:
                 raise
@@ -71,18 +72,23 @@ class Fitting:
 
     def _explain(self, error: Exception, processes: Processes, config: str) -> int:
         """Raise the error again, unless it is another one in disguise."""
+        started = self.trainer.global_step > self.first_step
         if re.search("loading state_dict|loaded state dict", str(error)):
             reason = str(error).strip().splitlines()[-1].strip()
             raise UserError(
                 f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
             ) from None
-        if self.trainer.global_step <= self.first_step and _of_lightning(error):
+        if processes.lost:
+            if not started and processes.code > 128:  # a signal before training
+                raise SystemExit(processes.code)
+            resume = f"; resume with: {self._resume(config)}" if config and started else ""
+            code = _fail(f"lost {processes.lost}{resume}")
+            if not started:
+                raise SystemExit(code)
+            return code
+        if not started and _of_lightning(error):
             raise UserError(f"trainer: {one_line(error)}") from error
-        lost = processes.lost()
-        if lost is None:
-            raise error
-        resume = f"; resume with: {self._resume(config)}" if config else ""
-        return _fail(f"lost {lost}{resume}")
+        raise error
 
     def _conclude(self, config: str) -> int:
         """After training without an error."""
@@ -126,7 +132,7 @@ class Fitting:
 def _of_lightning(error: Exception) -> bool:
     """Whether Lightning itself raised it: about an argument of the trainer that it checks late."""
     *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
-    return frame.f_globals["__name__"].startswith("lightning.pytorch")
+    return str(frame.f_globals.get("__name__")).startswith("lightning.pytorch")
 
 
 def _fail(reason: str) -> int:

@@ -38,9 +38,12 @@ class MetricsFile:
             columns, rows = _parse(text)
             self.kept = [row for row in rows if int(row["step"]) <= step]
             torn = not text.endswith("\n")
+            steps = [int(row["step"]) for row in self.kept]
+            if steps != list(range(steps[0], steps[0] + len(steps)) if steps else []):
+                raise ValueError("rows are missing")
         except (OSError, KeyError, TypeError, ValueError, csv.Error):
             raise UserError(f"{self.path}: not the metrics of a run; move it away and resume again") from None
-        reached = int(self.kept[-1]["step"]) if self.kept else 0
+        reached = steps[-1] if steps else 0
         if reached < step - torn:  # a torn line is one of them
             raise UserError(
                 f"{self.path}: rows {reached + 1} to {step} are missing; move it away and resume again"

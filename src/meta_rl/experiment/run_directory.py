@@ -105,6 +105,8 @@ class RunDirectory:
         try:
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self.path.exists() or not os.path.samestat(os.fstat(self.descriptor), self.path.stat()):
+                raise BlockingIOError  # it has been removed, and perhaps made anew, before it was locked
         except (NotADirectoryError, PermissionError) as error:
             raise UserError(f"{self.path}: {error.strerror}; choose another --name") from None
         except BlockingIOError:

@@ -28,6 +28,9 @@ def requeue() -> None:
     job = os.environ.get("SLURM_ARRAY_JOB_ID")
     job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}" if job else os.environ["SLURM_JOB_ID"]
     scontrol = shutil.which("scontrol")
-    done = subprocess.run([scontrol, "requeue", job], check=False) if scontrol else None
-    if done is None or done.returncode:
+    try:
+        done = subprocess.run([scontrol, "requeue", job], timeout=20).returncode == 0 if scontrol else False
+    except subprocess.TimeoutExpired:
+        done = False
+    if not done:
         print(f"could not requeue: scontrol requeue {job}", file=sys.stderr)

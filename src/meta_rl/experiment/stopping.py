@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from meta_rl import ranks
 from meta_rl.experiment import slurm
+from meta_rl.signals import leave
 
 
 class GracefulStop(Callback):
@@ -23,11 +24,17 @@ class GracefulStop(Callback):
     def __init__(self) -> None:
         self.signal: int | None = None
         self.requeue = False
+        self._own: int | None = None  # that came to this process
         self._notice: int | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        # Lightning's handler speaks to the other ranks, which may not listen.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, leave)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         def stop(number: int, _: Any) -> None:
-            self.signal = number
+            self._own = number
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
         self._notice = slurm.notice(trainer)
@@ -36,7 +43,7 @@ class GracefulStop(Callback):
             signal.signal(number, stop)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        number = torch.tensor(self.signal or 0, device=trainer.strategy.root_device)
+        number = torch.tensor(self._own or 0, device=trainer.strategy.root_device)
         self.signal = int(ranks.highest(number)) or None
         if self.signal is not None:
             trainer.should_stop = True

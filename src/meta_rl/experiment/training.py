@@ -70,7 +70,7 @@ class Session:
         self.stop = GracefulStop()
         every, number = cli.config.checkpoint_every, cli.config.keep_checkpoints
         saving = Checkpointing(self.directory, every, number, self.config, self.wandb_id)
-        start = SameStart(self.config, self.first_step)
+        start = SameStart(cli.dump(), self.source)
         callbacks = [start, Progress(), MetricsLog(self.directory), self.stop, saving]
         torch.set_float32_matmul_precision(cli.config.matmul_precision)
         self.trainer = cli.make_trainer(callbacks, self.directory.path)
@@ -102,7 +102,8 @@ class Session:
         """What the other ranks do: their share, and no files."""
         if self.complete:
             return 0
-        return self.fitting.run("")
+        code = self.fitting.run("")
+        return 0 if code > 128 else code  # what has started it would end rank 0, which may still be busy
 
     def _lead(self, fresh: bool) -> int:
         """What the only process does, or the first of several: it keeps the run's directory too."""
@@ -144,9 +145,9 @@ class Session:
             if code != 1:  # else the disk has been reported already
                 print(f"error: {error}", file=sys.stderr)
             code = code or 1
-        tracking.finish(self.trainer.loggers, code)
         if self.stop.requeue and code > 128:
-            slurm.requeue()
+            slurm.requeue()  # first, since Slurm waits for nobody
+        tracking.finish(self.trainer.loggers, code)
         return code
 
     def _introduction(self) -> str:
