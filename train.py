@@ -1,5 +1,6 @@
 """Meta-train a policy: python train.py --config conf/maml_point_mass.yaml"""
 
+import signal
 import sys
 
 from meta_rl import threads
@@ -7,4 +8,6 @@ from meta_rl.cli import main
 
 if __name__ == "__main__":
     threads.configure()  # before torch is imported, which main does
-    sys.exit(main())
+    code = main()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is nothing left to be stopped
+    sys.exit(code)
