@@ -137,6 +137,7 @@ STATES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "moments of another shape": ((*FIRST, "exp_avg"), torch.ones(3)),
     "moments that are not finite": ((*FIRST, "exp_avg"), torch.full((4, 2), math.nan)),
     "moments of another type": ((*FIRST, "exp_avg"), torch.ones(4, 2, dtype=torch.int64)),
+    "a count of steps in half precision": ((*FIRST, "step"), torch.tensor(3.0, dtype=torch.half)),
     "a count that is a tensor": (LOOP, torch.ones(2)),
     "a count below 0": (LOOP, -1),
     "another step than the loops'": (("global_step",), 1),
@@ -172,6 +173,14 @@ def test_weights_that_no_learner_stores(
     content["state_dict"]["policy.mean.0.weight"] = change(content["state_dict"]["policy.mean.0.weight"])
     torch.save(content, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"policy.mean.0.weight is not what a learner stores"):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_weights_of_several_types(subject: soak_checkpoint_check.Subject, tmp_path: Path) -> None:
+    content = torch.load(io.BytesIO(subject.content), weights_only=True)
+    content["state_dict"]["policy.mean.0.weight"] = content["state_dict"]["policy.mean.0.weight"].half()
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"x.ckpt: its weights are of several types"):
         load_checkpoint(tmp_path / "x.ckpt")
 
 

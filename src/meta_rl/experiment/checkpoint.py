@@ -17,7 +17,7 @@ from meta_rl.algorithms import PolicyConfig
 from meta_rl.errors import UserError
 from meta_rl.experiment.plain import flatten, portable
 from meta_rl.experiment.storage import write_atomically
-from meta_rl.experiment.training_state import flaw, is_sound
+from meta_rl.experiment.training_state import flaw, is_sound, of_one_type
 
 KEY = "meta_rl"
 VERSION = 1  # of what is stored under KEY
@@ -84,6 +84,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise DamagedError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
     if checkpoint[KEY]["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
+    if not of_one_type(checkpoint["state_dict"]):
+        raise DamagedError(f"checkpoint {path}: its weights are of several types; give another file")
     for name, value in checkpoint["state_dict"].items():
         if not is_sound(name, value):
             raise DamagedError(f"checkpoint {path}: {name} is not what a learner stores; give another file")

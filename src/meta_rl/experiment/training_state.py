@@ -72,11 +72,10 @@ def _are_moments(values: Any, parameter: Tensor | None) -> bool:
 def _is_moment(value: Any, parameter: Tensor | None) -> bool:
     if not isinstance(value, Tensor):
         return _is_number(value)
-    alike = (
-        value.dim() == 0
-        or parameter is None
-        or (value.shape, value.dtype) == (parameter.shape, parameter.dtype)
-    )
+    if value.dim() == 0:  # a count of steps
+        alike = value.dtype in (torch.float32, torch.float64)
+    else:
+        alike = parameter is None or (value.shape, value.dtype) == (parameter.shape, parameter.dtype)
     return alike and is_dense(value) and bool(torch.isfinite(value).all())
 
 
@@ -101,6 +100,12 @@ def is_sound(name: str, value: Any) -> bool:
     return (
         value.is_floating_point() if name.startswith("policy.") else name != "env_steps" or _is_whole(value)
     )
+
+
+def of_one_type(state: dict[str, Any]) -> bool:
+    """Whether the policy's weights have one type of number, as they are trained."""
+    weights = [value for name, value in state.items() if name.startswith("policy.")]
+    return len({getattr(value, "dtype", None) for value in weights}) <= 1
 
 
 def _is_whole(value: Tensor) -> bool:
