@@ -84,13 +84,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise DamagedError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
     if checkpoint[KEY]["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
-    if not of_one_type(checkpoint["state_dict"]):
-        raise DamagedError(f"checkpoint {path}: its weights are of several types; give another file")
     for name, value in checkpoint["state_dict"].items():
         if not is_sound(name, value):
             raise DamagedError(f"checkpoint {path}: {name} is not what a learner stores; give another file")
         if not torch.isfinite(value).all():
             raise DamagedError(f"checkpoint {path}: {name} is not finite; use an earlier one, or start anew")
+    if not of_one_type(checkpoint["state_dict"]):
+        raise DamagedError(f"checkpoint {path}: its weights are of several types; give another file")
     return checkpoint
 
 
