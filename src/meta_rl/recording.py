@@ -74,10 +74,9 @@ def record(policy: LoadedPolicy, params: Params, tasks: Tensor, streams: TaskStr
     lengths = episodes.mask[:, 0].sum(-1).int().tolist()
     shown = []
     for i, (length, ended) in enumerate(zip(lengths, (~episodes.truncated[:, 0]).tolist(), strict=True)):
-        # If a simulation has failed, the last state of what has ended may be of no use.
-        frames = length if ended and sampler.env.failures else length + 1
-        positions = np.stack([state[i, 0] for state in states[:frames]])
-        shown.append(Episode(positions, returns[i, :frames], ended))
+        # The step in which a simulation fails is none of the episode's.
+        positions = np.stack([state[i, 0] for state in states[: length + 1]])
+        shown.append(Episode(positions, returns[i, : length + 1], ended))
     return shown
 
 
