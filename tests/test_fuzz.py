@@ -133,6 +133,7 @@ STATES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "no optimizer": (ADAM, 7),
     "no rate": ((*ADAM, "param_groups", 0, "lr"), "x"),
     "a rate that is not finite": ((*ADAM, "param_groups", 0, "lr"), math.nan),
+    "a switch that is a number": ((*ADAM, "param_groups", 0, "amsgrad"), 0),
     "a parameter without a number": ((*ADAM, "param_groups", 0, "params", 2), None),
     "moments of another shape": ((*FIRST, "exp_avg"), torch.ones(3)),
     "moments that are not finite": ((*FIRST, "exp_avg"), torch.full((4, 2), math.nan)),
@@ -174,6 +175,16 @@ def test_weights_that_no_learner_stores(
     torch.save(content, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"policy.mean.0.weight is not what a learner stores"):
         load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_a_null_in_the_configuration_of_a_checkpoint(
+    subject: soak_checkpoint_check.Subject, tmp_path: Path
+) -> None:
+    content = torch.load(io.BytesIO(subject.content), weights_only=True)
+    content["meta_rl"]["config"]["data"]["gae_lambda"] = None
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"x.ckpt: data.gae_lambda must not be null"):
+        load_trained(tmp_path / "x.ckpt")
 
 
 def test_weights_of_several_types(subject: soak_checkpoint_check.Subject, tmp_path: Path) -> None:

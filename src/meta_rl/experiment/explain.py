@@ -36,6 +36,7 @@ def reject_null(config: dict[str, Any]) -> None:
     specs: dict[str, dict[str, Any]] = {"model": config["model"], "data.env": config["data"]["env"]}
     for key, spec in specs.items():
         _reject_null(key, spec.get("init_args", {}), _parameters(spec["class_path"]))
+    _reject_null("data", config["data"], _parameters("meta_rl.datamodule.RolloutDataModule"))
     _reject_null("trainer", config.get("trainer") or {}, _parameters("lightning.pytorch.Trainer"))
 
 

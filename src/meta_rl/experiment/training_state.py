@@ -11,6 +11,17 @@ COUNTERS = (  # of optimizer steps; one of them is Lightning's global_step, the 
     ("epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed"),
 )
 
+SWITCHES = {
+    "amsgrad",
+    "capturable",
+    "decoupled_weight_decay",
+    "differentiable",
+    "foreach",
+    "fused",
+    "maximize",
+    "nesterov",
+}
+
 
 def flaw(checkpoint: dict[str, Any]) -> str | None:
     """The first place where the state is none that train.py writes, or None if there is no such place.
@@ -85,6 +96,8 @@ def _is_option(name: str, value: Any) -> bool:
         return _is_number(value) and value >= 0
     if isinstance(value, list | tuple):
         return all(map(_is_number, value))
+    if name in SWITCHES:
+        return value is None or isinstance(value, bool)
     return value is None or isinstance(value, str | bool) or _is_number(value)
 
 
