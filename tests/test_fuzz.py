@@ -135,6 +135,7 @@ STATES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "no rate": ((*ADAM, "param_groups", 0, "lr"), "x"),
     "a rate that is not finite": ((*ADAM, "param_groups", 0, "lr"), math.nan),
     "a switch that is a number": ((*ADAM, "param_groups", 0, "amsgrad"), 0),
+    "a number that is a switch": ((*ADAM, "param_groups", 0, "weight_decay"), True),
     "a parameter without a number": ((*ADAM, "param_groups", 0, "params", 2), None),
     "moments of another shape": ((*FIRST, "exp_avg"), torch.ones(3)),
     "moments that are not finite": ((*FIRST, "exp_avg"), torch.full((4, 2), math.nan)),
@@ -186,6 +187,26 @@ def test_a_null_in_the_configuration_of_a_checkpoint(
     torch.save(content, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"x.ckpt: data.gae_lambda must not be null"):
         load_trained(tmp_path / "x.ckpt")
+
+
+RESTORED: dict[str, tuple[tuple[Any, ...], Any]] = {
+    "moments without a count": ((*FIRST,), {"a": 1}),
+    "progress without a total": (("loops", "fit_loop", "epoch_progress"), {}),
+}
+
+
+@pytest.mark.parametrize(("path", "value"), RESTORED.values(), ids=RESTORED.keys())
+def test_a_state_that_cannot_be_restored(
+    subject: soak_checkpoint_check.Subject, tmp_path: Path, path: tuple[Any, ...], value: Any
+) -> None:
+    content = torch.load(io.BytesIO(subject.content), weights_only=True)
+    soak_checkpoints.put(content, path, value)
+    torch.save(content, tmp_path / "x.ckpt")
+    (tmp_path / "a.yaml").write_text((subject.folder / "a.yaml").read_text())
+    arguments = ["--config=a.yaml", "--name=b", "--ckpt_path=x.ckpt", "--trainer.max_steps=9"]
+    outcome = soak_fuzz.start(arguments, tmp_path)
+    assert outcome.code == 2, outcome
+    assert outcome.err.startswith("error: checkpoint x.ckpt cannot be restored: KeyError"), outcome
 
 
 def test_weights_of_several_types(subject: soak_checkpoint_check.Subject, tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ class Fitting:
             return _fail(f"{error}; when it can be, resume with: {self._resume(config)}")
         except MisconfigurationException as error:  # what Lightning only sees with the learner
             raise UserError(f"trainer: {one_line(error)}") from error
-        except (RuntimeError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:
             return self._explain(error, processes, config)
         return self._conclude(config)
 
@@ -78,6 +80,10 @@ class Fitting:
             raise UserError(
                 f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
             ) from None
+        if not started and self.source and _while_restoring(error):
+            raise UserError(
+                f"checkpoint {self.source} cannot be restored: {type(error).__name__}: {one_line(error)}"
+            ) from error
         if processes.lost:
             if not started and processes.code > 128:  # a signal before training
                 raise SystemExit(processes.code)
@@ -127,6 +133,13 @@ class Fitting:
         if self.directory.last.exists():
             parts.append(f"{self.directory.last} is from before")
         return "; ".join(parts)
+
+
+def _while_restoring(error: Exception) -> bool:
+    """Whether the state in a checkpoint was being taken over."""
+    return any(
+        frame.f_code.co_name == "load_state_dict" for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def _of_lightning(error: Exception) -> bool:

@@ -11,16 +11,9 @@ COUNTERS = (  # of optimizer steps; one of them is Lightning's global_step, the 
     ("epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed"),
 )
 
-SWITCHES = {
-    "amsgrad",
-    "capturable",
-    "decoupled_weight_decay",
-    "differentiable",
-    "foreach",
-    "fused",
-    "maximize",
-    "nesterov",
-}
+SWITCHES = {"amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable", "foreach"}
+SWITCHES |= {"fused", "maximize", "nesterov"}
+NUMBERS = {"dampening", "eps", "momentum", "weight_decay"}
 
 
 def flaw(checkpoint: dict[str, Any]) -> str | None:
@@ -94,6 +87,8 @@ def _is_option(name: str, value: Any) -> bool:
     """Whether an optimizer can have this argument."""
     if name == "lr":
         return _is_number(value) and value >= 0
+    if name in NUMBERS:
+        return _is_number(value)
     if isinstance(value, list | tuple):
         return all(map(_is_number, value))
     if name in SWITCHES:
