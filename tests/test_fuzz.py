@@ -191,6 +191,7 @@ def test_a_null_in_the_configuration_of_a_checkpoint(
 
 RESTORED: dict[str, tuple[tuple[Any, ...], Any]] = {
     "moments without a count": ((*FIRST,), {"a": 1}),
+    "an optimizer without a rate": (ADAM, None),
     "progress without a total": (("loops", "fit_loop", "epoch_progress"), {}),
 }
 
@@ -200,7 +201,10 @@ def test_a_state_that_cannot_be_restored(
     subject: soak_checkpoint_check.Subject, tmp_path: Path, path: tuple[Any, ...], value: Any
 ) -> None:
     content = torch.load(io.BytesIO(subject.content), weights_only=True)
-    soak_checkpoints.put(content, path, value)
+    if value is None:
+        del content["optimizer_states"][0]["param_groups"][0]["lr"]
+    else:
+        soak_checkpoints.put(content, path, value)
     torch.save(content, tmp_path / "x.ckpt")
     (tmp_path / "a.yaml").write_text((subject.folder / "a.yaml").read_text())
     arguments = ["--config=a.yaml", "--name=b", "--ckpt_path=x.ckpt", "--trainer.max_steps=9"]

@@ -50,6 +50,7 @@ OVERRIDES = {
     "--trainer.max_steps=-5": "trainer: ",
     "--trainer.max_steps=0": "trainer.max_steps must be at least 1",
     "--trainer.accelerator=quantum": "trainer: ",
+    "--trainer.devices=many": "trainer: ",
     "--trainer.enable_checkpointing=false": "trainer: ",
     "--trainer.gradient_clip_val=1": "trainer: ",
     "--trainer.accumulate_grad_batches=2": "trainer: ",

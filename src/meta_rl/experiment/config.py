@@ -150,7 +150,7 @@ class MetaCLI(LightningCLI):
         arguments = {"logger": False} if self.default_logger else {}
         try:
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
-        except (ValueError, MisconfigurationException) as error:
+        except (TypeError, ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
         check(trainer, self.datamodule)
         return trainer

@@ -136,10 +136,10 @@ class Fitting:
 
 
 def _while_restoring(error: Exception) -> bool:
-    """Whether the state in a checkpoint was being taken over."""
-    return any(
-        frame.f_code.co_name == "load_state_dict" for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
+    """Whether the state in a checkpoint was being taken over, or first used by the optimizer."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    in_optimizer = str(frames[-1].f_globals.get("__name__")).startswith("torch.optim")
+    return in_optimizer or any(frame.f_code.co_name == "load_state_dict" for frame in frames)
 
 
 def _of_lightning(error: Exception) -> bool:
