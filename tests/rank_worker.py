@@ -18,16 +18,18 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 from torch.nn.utils import parameters_to_vector
 
-from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, Pretrained, Reptile
+from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
 
 PENDULUM = {"id": "Pendulum-v1", "task_parameters": {"g": (5, 15)}, "horizon": 10}
+STATISTICS = PolicyConfig(normalize_observations=True)
 CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict[str, Any]]] = {
     "MAML": (MAML, {}, PointMass, {"horizon": 10}),
     "MAML, 2 inner steps": (MAML, {"num_inner_steps": 2, "fisher_fraction": 0.5}, PointMass, {"horizon": 10}),
     "MAML, Adam": (MAML, {"outer_optimizer": "adam"}, PointMass, {"horizon": 10}),
     "FOMAML": (FOMAML, {}, PointMass, {"horizon": 10}),
+    "FOMAML, statistics": (FOMAML, {"policy": STATISTICS}, PointMass, {"horizon": 10}),
     "Reptile": (Reptile, {}, PointMass, {"horizon": 10}),
     "Pretrained": (Pretrained, {}, PointMass, {"horizon": 10}),
     "Oracle": (Oracle, {}, PointMass, {"horizon": 10}),

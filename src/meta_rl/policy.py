@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from meta_rl.normalizer import RunningNormalizer
 from meta_rl.types import Params
 
 NONLINEARITIES = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
@@ -50,6 +51,7 @@ class GaussianMLP(nn.Module):
         init_std: Initial standard deviation.
         min_std: Lower bound of the standard deviation. Below it the parameter has no gradient, so a policy
             that reaches the bound stays there.
+        normalize_observations: Whether the layers see observations in units of their running spread.
         generator: Source of the initial weights (Glorot-uniform; biases 0), the global one if None.
 
     Raises:
@@ -64,6 +66,7 @@ class GaussianMLP(nn.Module):
         nonlinearity: Literal["relu", "tanh", "elu"] = "relu",
         init_std: float = 1.0,
         min_std: float = 1e-6,
+        normalize_observations: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -80,6 +83,7 @@ class GaussianMLP(nn.Module):
         self.mean = nn.Sequential(*layers, nn.Linear(sizes[-1], action_size))
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(init_std)))
         self.min_log_std = math.log(min_std)
+        self.normalizer = RunningNormalizer(observation_size) if normalize_observations else None
         for module in self.mean:
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight, generator=generator)
@@ -87,14 +91,15 @@ class GaussianMLP(nn.Module):
 
     def forward(self, observations: Tensor) -> Gaussian:
         """Action distribution for observations [..., O]; its log_std is [A]."""
-        return Gaussian(self.mean(observations), self.log_std.clamp(min=self.min_log_std))
+        mean = self.mean(self._normalized(observations))
+        return Gaussian(mean, self.log_std.clamp(min=self.min_log_std))
 
     def forward_tasks(self, params: Params, observations: Tensor) -> Gaussian:
         """`forward` with every task's own parameters [N, ...], at observations [N, K, O].
 
         The same as `inner.distribution` without what vmap costs at each call: half the time of small batches.
         """
-        hidden = observations
+        hidden = self._normalized(observations)
         for name, module in self.mean.named_children():
             if isinstance(module, nn.Linear):
                 weight, bias = params[f"mean.{name}.weight"], params[f"mean.{name}.bias"]
@@ -102,3 +107,6 @@ class GaussianMLP(nn.Module):
             else:
                 hidden = module(hidden)
         return Gaussian(hidden, params["log_std"][:, None].clamp(min=self.min_log_std))
+
+    def _normalized(self, observations: Tensor) -> Tensor:
+        return observations if self.normalizer is None else self.normalizer(observations)

@@ -23,6 +23,7 @@ MODELS = {
     "MAML": model("MAML", num_inner_steps=2),
     "FOMAML": model("FOMAML"),
     "FOMAML with Adam": model("FOMAML", outer_optimizer="adam", inner_optimizer="adam"),
+    "FOMAML with statistics": model("FOMAML", policy=SMALL["policy"] | {"normalize_observations": True}),
     "Reptile": model("Reptile", num_inner_steps=2),
     "Oracle": model("Oracle"),
 }
@@ -72,6 +73,19 @@ def test_an_earlier_checkpoint_abandons_a_best_one_after_it(lab: Any, best_step:
     before = best.read_bytes()
     assert lab.train(f"--ckpt_path={early}") == 0
     assert (best.read_bytes() == before) == (best_step == 1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("variance", -1.0), ("count", -1), ("count", 0.5)])
+def test_statistics_that_cannot_be_are_refused(lab: Any, name: str, value: float) -> None:
+    assert lab.train(model=MODELS["FOMAML with statistics"]) == 0
+    content = lab.checkpoint()
+    key = f"policy.normalizer.{name}"
+    content["state_dict"][key] = torch.full_like(
+        content["state_dict"][key], value, dtype=torch.tensor(value).dtype
+    )
+    torch.save(content, "bad.ckpt")
+    with pytest.raises(UserError, match=f"{key} is not what a learner stores"):
+        load_checkpoint("bad.ckpt")
 
 
 def test_a_changed_rate_counts_after_resuming(lab: Any) -> None:

@@ -31,12 +31,14 @@ class PolicyConfig:
         nonlinearity: Between the layers.
         init_std: Initial standard deviation of the actions.
         min_std: Lower bound of the standard deviation; a policy that reaches it stays there.
+        normalize_observations: Whether the layers see observations in units of their running spread.
     """
 
     hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
     nonlinearity: Literal["relu", "tanh", "elu"] = "relu"
     init_std: float = 1.0
     min_std: float = 1e-6
+    normalize_observations: bool = False
 
 
 class MetaLearner(L.LightningModule):
@@ -178,6 +180,9 @@ class MetaLearner(L.LightningModule):
         self.require_finite(batch, record, collected)
         # As a float64 tensor: a plain number would be logged in float32, which counts only to 2^24.
         self.log_dict({**record, "env_steps": self.env_steps.cpu().double()})
+        if self.policy.normalizer is not None:
+            for e in collected:
+                self.policy.normalizer.update(e.samples.observations, e.samples.mask)
 
     def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Batch]) -> None:
         """Raise a NonFiniteError that names the first number that is not finite and carries the episodes."""

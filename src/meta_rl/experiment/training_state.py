@@ -11,6 +11,9 @@ COUNTERS = (  # of optimizer steps; one of them is Lightning's global_step, the 
     ("epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed"),
 )
 
+STATISTICS = "policy.normalizer."  # of the observations: buffers, not parameters
+COUNTS = ("env_steps", f"{STATISTICS}count")
+
 SWITCHES = {"amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable", "foreach"}
 SWITCHES |= {"fused", "maximize", "nesterov"}
 NUMBERS = {"dampening", "eps", "momentum", "weight_decay"}
@@ -21,7 +24,7 @@ def flaw(checkpoint: dict[str, Any]) -> str | None:
 
     A changed number that is as good as the one before, such as another finite weight, is no flaw.
     """
-    policy = [value for name, value in checkpoint["state_dict"].items() if name.startswith("policy.")]
+    policy = weights(checkpoint["state_dict"])
     best = checkpoint["callbacks"].get("Checkpointing", {"best_return": 0.0})
     if not isinstance(best, dict) or not _is_return(best.get("best_return")):
         return "callbacks.Checkpointing"
@@ -101,19 +104,25 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def weights(state: dict[str, Any]) -> list[Any]:
+    """The policy's parameters in their order, without the statistics of its observations."""
+    return [v for k, v in state.items() if k.startswith("policy.") and not k.startswith(STATISTICS)]
+
+
 def is_sound(name: str, value: Any) -> bool:
     """Whether this can be stored by a learner: parameters of the policy are fractions, counts are none."""
     if not isinstance(value, Tensor) or not is_dense(value):
         return False
-    return (
-        value.is_floating_point() if name.startswith("policy.") else name != "env_steps" or _is_whole(value)
-    )
+    if name in COUNTS:
+        return _is_whole(value)
+    if name == f"{STATISTICS}variance" and not (value >= 0).all():
+        return False
+    return value.is_floating_point() or not name.startswith("policy.")
 
 
 def of_one_type(state: dict[str, Any]) -> bool:
     """Whether the policy's weights have one type of number, as they are trained."""
-    weights = [value for name, value in state.items() if name.startswith("policy.")]
-    return len({getattr(value, "dtype", None) for value in weights}) <= 1
+    return len({getattr(value, "dtype", None) for value in weights(state)}) <= 1
 
 
 def _is_whole(value: Tensor) -> bool:

@@ -1,0 +1,79 @@
+"""Running statistics of observations against those of all states at once, and what a policy makes of them."""
+
+import pytest
+import torch
+from torch.func import functional_call, vmap
+
+from helpers import shared
+from meta_rl.inner import distribution
+from meta_rl.normalizer import LIMIT, RunningNormalizer
+from meta_rl.policy import GaussianMLP
+
+
+def states(seed: int, n: int = 50) -> torch.Tensor:
+    stream = torch.Generator().manual_seed(seed)
+    return torch.randn(2, n, 3, generator=stream) * torch.tensor([1.0, 5.0, 0.1]) + torch.tensor(
+        [0.0, 100.0, -2]
+    )
+
+
+def test_the_statistics_are_those_of_all_states_at_once() -> None:
+    normalizer, seen = RunningNormalizer(3), [states(i, 10 + 7 * i) for i in range(4)]
+    for x in seen:
+        normalizer.update(x, torch.ones(x.shape[:-1]))
+    together = torch.cat([x.flatten(0, 1) for x in seen]).double()
+    assert int(normalizer.count) == len(together)
+    torch.testing.assert_close(normalizer.mean, together.mean(0))
+    torch.testing.assert_close(normalizer.variance, together.var(0, correction=0))
+
+
+def test_by_hand() -> None:
+    normalizer = RunningNormalizer(1)
+    normalizer.update(torch.tensor([[1.0], [3.0]]), torch.ones(2))  # mean 2, variance 1
+    normalizer.update(torch.tensor([[8.0]]), torch.ones(1))  # mean 4, variance (9 + 1 + 16) / 3
+    assert (float(normalizer.mean), float(normalizer.variance)) == pytest.approx((4, 26 / 3))
+    assert float(normalizer(torch.tensor([4.0 + (26 / 3) ** 0.5]))) == pytest.approx(1)
+
+
+def test_padding_does_not_count() -> None:
+    padded, bare = RunningNormalizer(3), RunningNormalizer(3)
+    x = states(0)
+    mask = (torch.arange(50) < 30).float().expand(2, -1)
+    padded.update(torch.where(mask[..., None] > 0, x, 1e6), mask)
+    bare.update(x[:, :30], torch.ones(2, 30))
+    for name, value in bare.state_dict().items():
+        torch.testing.assert_close(padded.state_dict()[name], value)
+
+
+def test_without_a_state_it_stays_the_identity() -> None:
+    normalizer, x = RunningNormalizer(3), torch.tensor([0.5, -2, 9])
+    normalizer.update(states(0), torch.zeros(2, 50))
+    torch.testing.assert_close(normalizer(x), x)
+
+
+def test_outliers_are_cut_off_and_constants_are_0() -> None:
+    normalizer = RunningNormalizer(2)
+    normalizer.update(torch.tensor([[-1.0, 7], [1, 7]]), torch.ones(2))
+    torch.testing.assert_close(normalizer(torch.tensor([1e6, 7])), torch.tensor([LIMIT, 0]))
+
+
+def test_a_policy_sees_normalised_observations_in_every_way_of_calling_it() -> None:
+    policy = GaussianMLP(3, 2, (8,), normalize_observations=True, generator=torch.Generator().manual_seed(1))
+    assert policy.normalizer is not None
+    x = states(1)
+    expected = policy.mean((x - torch.tensor([0.0, 100, -2])) / torch.tensor([2.0, 4, 8]))
+    for name, values in {"mean": [0.0, 100, -2], "variance": [4.0, 16, 64]}.items():
+        policy.normalizer.get_buffer(name).copy_(torch.tensor(values))
+    torch.testing.assert_close(policy(x).mean, expected)
+    params = shared(policy, 2)
+    torch.testing.assert_close(distribution(policy, params, x).mean, expected)
+    lifted = vmap(lambda p, o: functional_call(policy, p, (o,)).mean)(params, x)
+    torch.testing.assert_close(lifted, expected)
+
+
+def test_statistics_are_no_parameters() -> None:
+    plain, normalised = (GaussianMLP(3, 2, normalize_observations=n) for n in (False, True))
+    assert [n for n, _ in plain.named_parameters()] == [n for n, _ in normalised.named_parameters()]
+    assert set(normalised.state_dict()) - set(plain.state_dict()) == {
+        f"normalizer.{name}" for name in ("mean", "variance", "count")
+    }
