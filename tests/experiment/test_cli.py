@@ -11,7 +11,7 @@ from meta_rl.cli import main
 from meta_rl.experiment.arguments import is_question, normalise
 from meta_rl.experiment.config import instantiate, read_config
 
-CONFIGS = sorted((Path(__file__).parents[2] / "conf").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "conf").glob("**/*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_a_list_of_rates_and_a_small_number_in_exponent_form(lab: Any) -> None:
     assert config["model"]["init_args"]["cg_damping"] == 1e-4
 
 
-@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_every_shipped_config_builds(file: Path) -> None:
     config = read_config(file)
-    assert config["name"] == file.stem
+    assert config["name"] == (f"paper_{file.stem}" if file.parent.name == "paper" else file.stem)
     learner, datamodule = instantiate(config)
     learner.build(datamodule.env, datamodule.seed)
 
