@@ -89,7 +89,7 @@ def test_every_method_has_a_config_for_every_task_family_of_the_paper() -> None:
 @pytest.mark.parametrize(("method", "rate"), [("pretrained", 0.2), ("random", 1.0), ("maml", 0.1)])
 def test_baselines_have_their_published_rates(method: str, rate: float) -> None:
     for family in ("ant_dir", "ant_vel"):
-        learner, _ = instantiate(read_config(CONFIGS[0].parent / f"{method}_{family}.yaml"))
+        learner, _ = instantiate(read_config(CONFIGS[0].parent / "paper" / f"{method}_{family}.yaml"))
         assert learner._inner_arguments[0] == rate
 
 
