@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 from torch.nn.utils import parameters_to_vector
 
+from helpers import fit
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
@@ -49,19 +49,9 @@ def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tenso
     if size > 1:
         strategy = DDPStrategy(cluster_environment=LightningEnvironment(), process_group_backend="gloo")
         together = {"devices": size, "strategy": strategy}
-    trainer = L.Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        precision=precision,  # type: ignore[arg-type]
-        **together,
-    )
     learner = make(**arguments)
     data = RolloutDataModule(env(**env_arguments), 8, 3, bootstrap_horizon="bootstrap" in case)
-    trainer.fit(learner, datamodule=data)
+    trainer = fit(learner, data, steps, precision=precision, **together)
     logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith(MEASURED)}
     return parameters_to_vector(learner.policy.parameters()).detach().double(), logged
 

@@ -1,5 +1,6 @@
 """The failures that a user sees as one line instead of a traceback."""
 
+import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -37,6 +38,12 @@ class Failure(NamedTuple):
     def named(self, first: int) -> str:
         """One line, for a batch whose first task has this index among all tasks of the iteration."""
         return f"task {first + self.task}, episode {self.episode}, step {self.step}: {self.cause}"
+
+
+def raised_in(error: BaseException) -> str:
+    """The module whose code raised the error, by its dotted name."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__"))
 
 
 def one_line(message: object) -> str:

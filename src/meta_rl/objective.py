@@ -162,7 +162,7 @@ class MetaObjective:
         The value of phi is always the one that collected the query data; what differs is its derivative.
         """
         tasks = len(chunk.query.mask)
-        leaves = {k: value.requires_grad_() for k, value in repeat(detached(theta), tasks).items()}
+        leaves = {k: value.detach().requires_grad_() for k, value in repeat(theta, tasks).items()}
         with torch.enable_grad():
             phi = leaves
             if not self.first_order:
@@ -184,11 +184,6 @@ class MetaObjective:
 def over_tasks(x: Tensor) -> Tensor:
     """The sum over tasks of x [n, ...]."""
     return x.detach().sum(0, dtype=SUMS)
-
-
-def detached(params: Params) -> Params:
-    """The same parameters outside of any graph."""
-    return {name: value.detach() for name, value in params.items()}
 
 
 class _Chunk(NamedTuple):

@@ -6,9 +6,7 @@ from typing import Any
 from meta_rl.errors import UserError
 
 KEYS = {"name", "seed_everything", "model", "data"}  # what train.py keeps
-CLASSES = re.compile(
-    r"model|data\.env(\.init_args\.env)*"
-)  # where it names a class: also in wrapped families
+CLASSES = re.compile(r"model|data\.env(\.init_args\.env)*")  # where it names one: also in wrapped families
 
 
 def check_embedded(config: dict[str, Any]) -> None:

@@ -54,15 +54,21 @@ def log_evaluation(
             settings=bounded(),
         )
         with run:
-            run.define_metric("return_*", step_metric="gradient_step")
-            for step, row in summary.iterrows():
-                values = {"return_mean": row["mean"], "return_half_width": row["half_width"]}
-                run.log({"gradient_step": step, **values})
-            pictures = {"adaptation": wandb.Image(str(figure))}
-            run.log(pictures | {f"video/{file.stem}": wandb.Video(str(file)) for file in videos})
+            _log(run, summary, figure, videos)
             return run.url or "offline"
     except (WandbError, TimeoutError) as error:
         reason = one_line(error)
         raise UserError(
             f"W&B: {reason}; {output} is complete, WANDB_MODE=offline leaves the server out"
         ) from None
+
+
+def _log(run: Any, summary: pd.DataFrame, figure: Path, videos: Sequence[Path]) -> None:
+    import wandb
+
+    run.define_metric("return_*", step_metric="gradient_step")
+    for step, row in summary.iterrows():
+        values = {"return_mean": row["mean"], "return_half_width": row["half_width"]}
+        run.log({"gradient_step": step, **values})
+    pictures = {"adaptation": wandb.Image(str(figure))}
+    run.log(pictures | {f"video/{file.stem}": wandb.Video(str(file)) for file in videos})

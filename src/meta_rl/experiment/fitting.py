@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from meta_rl.errors import NonFiniteError, UserError, one_line
+from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
 from meta_rl.experiment.checkpoint import serialise
 from meta_rl.experiment.config import MetaCLI
 from meta_rl.experiment.processes import Processes
@@ -138,14 +138,13 @@ class Fitting:
 def _while_restoring(error: Exception) -> bool:
     """Whether the state in a checkpoint was being taken over, or first used by the optimizer."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    in_optimizer = str(frames[-1].f_globals.get("__name__")).startswith("torch.optim")
-    return in_optimizer or any(frame.f_code.co_name == "load_state_dict" for frame in frames)
+    loading = any(frame.f_code.co_name == "load_state_dict" for frame in frames)
+    return loading or raised_in(error).startswith("torch.optim")
 
 
 def _of_lightning(error: Exception) -> bool:
     """Whether Lightning itself raised it: about an argument of the trainer that it checks late."""
-    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__")).startswith("lightning.pytorch")
+    return raised_in(error).startswith("lightning.pytorch")
 
 
 def _fail(reason: str) -> int:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 
 from meta_rl.datamodule import RolloutDataModule
-from meta_rl.errors import UserError
+from meta_rl.errors import UserError, raised_in
 
 SECONDS_TO_NOTICE = 20  # that another process is lost; a collective operation may never return
 SECONDS_TO_END = 10  # for the other processes, after an error
@@ -68,7 +67,7 @@ class Processes:
         self._done = threading.Event()
 
     def __enter__(self) -> Self:
-        environment = _environment(self.trainer)
+        environment = cluster_environment(self.trainer)
         if self.trainer.world_size > 1 and isinstance(environment, LightningEnvironment):
             if not environment.creates_processes_externally:
                 self._start(environment)
@@ -135,11 +134,8 @@ class Processes:
 
 def _of_a_message(error: Exception) -> bool:
     """Whether a message between processes has failed, rather than this one's own work."""
-    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
-    module = str(frame.f_globals.get("__name__"))
-    return isinstance(error, distributed.DistError) or module.startswith(
-        ("torch.distributed", "torch.nn.parallel")
-    )
+    between = ("torch.distributed", "torch.nn.parallel")
+    return isinstance(error, distributed.DistError) or raised_in(error).startswith(between)
 
 
 def share_cores(trainer: Trainer) -> None:
@@ -148,7 +144,7 @@ def share_cores(trainer: Trainer) -> None:
     Slurm binds processes to their cores by itself, and torchrun sets both variables.
     """
     here = trainer.num_devices
-    if here == 1 or not isinstance(_environment(trainer), LightningEnvironment):
+    if here == 1 or not isinstance(cluster_environment(trainer), LightningEnvironment):
         return
     os.environ["LOCAL_WORLD_SIZE"] = str(here)
     if "OMP_NUM_THREADS" not in os.environ:
@@ -157,6 +153,6 @@ def share_cores(trainer: Trainer) -> None:
         torch.set_num_threads(threads)
 
 
-def _environment(trainer: Trainer) -> ClusterEnvironment | None:
+def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
     """What tells the trainer of the other processes."""
     return trainer._accelerator_connector.cluster_environment

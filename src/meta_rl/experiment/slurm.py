@@ -14,10 +14,12 @@ import sys
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 
+from meta_rl.experiment.processes import cluster_environment
+
 
 def notice(trainer: Trainer) -> int | None:
     """The signal by which Slurm announces the end of a job that is to start again; None elsewhere."""
-    environment = trainer._accelerator_connector.cluster_environment
+    environment = cluster_environment(trainer)
     if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
         return environment.requeue_signal
     return None
