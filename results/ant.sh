@@ -4,12 +4,13 @@
 #   [ITERATIONS=400] results/ant.sh TASK METHOD SEED          for example: results/ant.sh ant_dir maml 1
 #
 # TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it is.
-# An interrupted run goes on, and with more ITERATIONS a finished one. One thread a run: two runs at once use two
-# cores better than two threads.
+# An interrupted run goes on, and with more ITERATIONS a finished one, also one that is only in results/TASK/runs. One
+# thread a run: two runs at once use two cores better than two threads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 task=$1 method=$2 seed=$3
-run=runs/$task/$method-seed$seed
+name=$method-seed$seed
+run=runs/$task/$name kept=results/$task/runs/$name
 export WANDB_MODE=disabled OMP_NUM_THREADS=1
 
 case $method in
@@ -21,6 +22,9 @@ case $method in
     *) iterations=300 ;;
 esac
 iterations=${ITERATIONS:-$iterations}
-python train.py --config "conf/${method}_$task.yaml" --runs_dir "runs/$task" --name "$method-seed$seed" \
+if [ ! -e "$run" ] && [ -e "$kept" ]; then
+    mkdir -p "runs/$task" && cp -r "$kept" "$run"
+fi
+python train.py --config "conf/${method}_$task.yaml" --runs_dir "runs/$task" --name "$name" \
     --seed_everything="$seed" --data.env.num_threads=1 --trainer.max_steps="$iterations" --ckpt_path auto
 python evaluate.py --checkpoint "$run/checkpoints/last.ckpt" --output "$run/evaluation"

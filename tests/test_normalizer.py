@@ -1,10 +1,14 @@
 """Running statistics of observations against those of all states at once, and what a policy makes of them."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.func import functional_call, vmap
 
-from helpers import shared
+from helpers import fit, make_data, shared
+from meta_rl.algorithms import FOMAML, PolicyConfig
+from meta_rl.datamodule import RolloutDataModule
 from meta_rl.inner import distribution
 from meta_rl.normalizer import LIMIT, RunningNormalizer
 from meta_rl.policy import GaussianMLP
@@ -69,6 +73,34 @@ def test_a_policy_sees_normalised_observations_in_every_way_of_calling_it() -> N
     torch.testing.assert_close(distribution(policy, params, x).mean, expected)
     lifted = vmap(lambda p, o: functional_call(policy, p, (o,)).mean)(params, x)
     torch.testing.assert_close(lifted, expected)
+
+
+def test_statistics_change_between_iterations_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All episodes of an iteration, and all gradients on them, are those of one scale."""
+    learner = FOMAML(policy=PolicyConfig([4], normalize_observations=True), num_inner_steps=2)
+    counts: list[int] = []
+    spied = learner.outer_step, RolloutDataModule.collect
+
+    def count() -> None:
+        assert learner.policy.normalizer is not None
+        counts.append(int(learner.policy.normalizer.count))
+
+    def outer_step(*args: Any) -> Any:
+        numbers = spied[0](*args)
+        count()
+        return numbers
+
+    def collect(*args: Any) -> Any:
+        count()
+        return spied[1](*args)
+
+    monkeypatch.setattr(learner, "outer_step", outer_step)
+    monkeypatch.setattr(RolloutDataModule, "collect", collect)
+    fit(learner, make_data(), 2)
+    states = 3 * 3 * 4 * 5  # phases x tasks x episodes x steps
+    assert counts == [0] * 4 + [states] * 4
+    count()
+    assert counts[-1] == 2 * states
 
 
 def test_statistics_are_no_parameters() -> None:
