@@ -13,12 +13,10 @@ name=$method-seed$seed
 run=runs/$task/$name kept=results/$task/runs/$name
 export WANDB_MODE=disabled OMP_NUM_THREADS=1
 
+[ "$method" = random ] && exec python evaluate.py --config "conf/${method}_$task.yaml" --output "$run/evaluation"
 case $method in
-    random)
-        python evaluate.py --config "conf/${method}_$task.yaml" --output "$run/evaluation"
-        exit ;;
-    oracle) iterations=300 ;;
-    pretrained) iterations=200 ;;
+    pretrained) iterations=150 ;;
+    reptile) iterations=100 ;;
     *) iterations=300 ;;
 esac
 iterations=${ITERATIONS:-$iterations}
@@ -27,4 +25,8 @@ if [ ! -e "$run" ] && [ -e "$kept" ]; then
 fi
 python train.py --config "conf/${method}_$task.yaml" --runs_dir "runs/$task" --name "$name" \
     --seed_everything="$seed" --data.env.num_threads=1 --trainer.max_steps="$iterations" --ckpt_path auto
-python evaluate.py --checkpoint "$run/checkpoints/last.ckpt" --output "$run/evaluation"
+
+arguments=()
+case $method in maml | fomaml) arguments+=(--inner_lr "[0.25,0.1]") ;; esac # the second step would overshoot at 0.25
+case $method-$seed in maml-1 | fomaml-1) arguments+=(--video 2) ;; esac
+python evaluate.py --checkpoint "$run/checkpoints/last.ckpt" --output "$run/evaluation" "${arguments[@]}"

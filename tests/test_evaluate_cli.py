@@ -16,6 +16,7 @@ from meta_rl.envs import PointMass
 from meta_rl.errors import UserError
 from meta_rl.evaluate_cli import main
 from meta_rl.experiment.config import instantiate, read_config
+from meta_rl.experiment.policies import load_untrained
 from meta_rl.tasks import read_tasks
 
 EXPERIMENT = """
@@ -55,6 +56,13 @@ def checkpoint(tmp_path: Path, config: Path) -> Path:
 
 def evaluated(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "adaptation.csv")
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_rates_are_meant_as_in_training(config: Path, scaled: bool) -> None:
+    config.write_text(EXPERIMENT.replace("inner_lr: 0.2", f"inner_lr: 0.2, scale_by_variance: {scaled}"))
+    policy = load_untrained(config)
+    assert [policy.test_time(rates).scale_by_variance for rates in (None, [0.5])] == [scaled, scaled]
 
 
 def test_checkpoint_alone_is_enough(checkpoint: Path, config: Path, capsys: pytest.CaptureFixture) -> None:

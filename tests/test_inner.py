@@ -1,5 +1,6 @@
 """The inner loop against finite differences and torch.optim on each task separately."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,27 @@ def test_sgd_step_is_theta_minus_alpha_times_the_finite_difference_gradient(
     torch.testing.assert_close(flatten(task(adapted, i)), expected, rtol=0, atol=1e-9)
 
 
+def test_a_rate_may_be_a_multiple_of_the_variance(policy: GaussianMLP, samples: Samples) -> None:
+    with torch.no_grad():
+        policy.log_std.copy_(torch.tensor([0.5, 2.0]).log())  # a geometric mean of 1
+        policy.log_std -= math.log(2.0)
+    scaled = InnerLoop(policy, [0.4, 0.8], scale_by_variance=True).adapt(shared(policy), [samples])
+    plain = InnerLoop(policy, 0.1).adapt(shared(policy), [samples])
+    torch.testing.assert_close(dict(scaled), dict(plain))
+
+
+def test_the_second_step_is_scaled_by_the_variance_after_the_first(policy: GaussianMLP) -> None:
+    first = InnerLoop(policy, 0.4, scale_by_variance=True).adapt(shared(policy), SUPPORT[:1])
+    both = InnerLoop(policy, 0.4, scale_by_variance=True).adapt(shared(policy), SUPPORT[:2])
+    for i in TASKS:
+        start = {name: value[i].detach().requires_grad_() for name, value in first.items()}
+        rate = 0.4 * math.exp(2 * float(start["log_std"].detach().mean()))
+        loss = plain_reinforce(policy, start, SUPPORT[1], i)
+        grads = torch.autograd.grad(loss, list(start.values()))
+        expected = {name: p - rate * g for (name, p), g in zip(start.items(), grads, strict=True)}
+        torch.testing.assert_close(flatten(task(both, i)), flatten(expected))
+
+
 @pytest.mark.parametrize("i", TASKS)
 @pytest.mark.parametrize(
     ("name", "arguments", "make", "torch_arguments"),
@@ -108,12 +130,16 @@ def test_adam_by_default_is_close_to_torch_optim(policy: GaussianMLP) -> None:
     [("sgd", {}), ("sgd", {"momentum": 0.9}), ("adam", {})],
     ids=["sgd", "momentum", "adam"],
 )
-def test_three_steps_are_differentiable(policy: GaussianMLP, name: str, arguments: dict) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_three_steps_are_differentiable(
+    policy: GaussianMLP, name: str, arguments: dict, scaled: bool
+) -> None:
     theta = theta_of(policy)
     weights = torch.randn(len(LENGTHS), flatten(theta).numel()).double()
 
     def score(x: Tensor) -> Tensor:
-        adapted = InnerLoop(policy, 0.1, name, arguments).adapt(repeat(unflatten(x, theta), 3), SUPPORT)
+        inner = InnerLoop(policy, 0.1, name, arguments, scale_by_variance=scaled)
+        adapted = inner.adapt(repeat(unflatten(x, theta), 3), SUPPORT)
         return sum((flatten(task(adapted, i)) * weights[i]).sum() for i in TASKS)
 
     x = flatten(theta).requires_grad_()

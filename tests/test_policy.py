@@ -36,6 +36,12 @@ def test_kl_by_hand_is_summed_over_actions() -> None:
     assert float(kl) == pytest.approx(math.log(2) + 0.25 - 0.5 + 4.5)
 
 
+def test_the_variance_is_a_geometric_mean_above_its_bound() -> None:
+    policy = GaussianMLP(1, 2, min_std=0.1)
+    log_std = torch.tensor([[0.5, 2.0], [0.01, 10.0]]).log()
+    torch.testing.assert_close(policy.variance({"log_std": log_std}), torch.tensor([1.0, 1.0]))
+
+
 def test_kl_is_directed() -> None:
     p, q = gaussian([0], [1]), gaussian([0], [2])
     assert float(p.kl(q)) == pytest.approx(math.log(2) + 1 / 8 - 1 / 2)

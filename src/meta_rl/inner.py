@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torchopt
@@ -58,6 +58,9 @@ class InnerLoop:
         optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
         optimizer_args: Its further arguments, such as {momentum: 0.9}.
         adapt_log_std: Whether adaptation also moves the standard deviation.
+        scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
+            not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
+            by about a / std, a KL of about (a / std^2)^2 / 2. Needs a `GaussianMLP`.
 
     Raises:
         ValueError: for a rate that is not positive, and for an unknown optimizer or argument.
@@ -70,6 +73,7 @@ class InnerLoop:
         optimizer: str = "sgd",
         optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
+        scale_by_variance: bool = False,
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
@@ -78,6 +82,7 @@ class InnerLoop:
         self._optimizer = (optimizer, dict(optimizer_args or {}))
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
         self.adapt_log_std = adapt_log_std
+        self.scale_by_variance = scale_by_variance
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
     def init(self, params: Params) -> InnerState:
@@ -89,8 +94,13 @@ class InnerLoop:
         """One gradient step of every task. The result is differentiable with respect to `params`."""
         grads = self._gradients(params, samples)
         updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
-        rate = self.rates[min(state.index, len(self.rates) - 1)]
-        updates = {k: torch.zeros_like(u) if k in self._frozen else rate * u for k, u in updates.items()}
+        rate: float | Tensor = self.rates[min(state.index, len(self.rates) - 1)]
+        if self.scale_by_variance:
+            rate = rate * cast(GaussianMLP, self.policy).variance(params)
+        updates = {
+            name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
+            for name, u in updates.items()
+        }
         adapted = torchopt.apply_updates(params, updates, inplace=False)
         return adapted, InnerState(state.optimizer, inner, state.index + 1)
 
@@ -127,6 +137,11 @@ class InnerLoop:
                 loss, list(params.values()), create_graph=again, materialize_grads=True
             )
         return dict(zip(params, grads, strict=True))
+
+
+def of_task(rate: float | Tensor, like: Tensor) -> float | Tensor:
+    """A rate, or one of each task [N], in a shape that multiplies `like` [N, ...]."""
+    return rate.reshape(-1, *[1] * (like.dim() - 1)) if isinstance(rate, Tensor) else rate
 
 
 def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformation:

@@ -108,5 +108,9 @@ class GaussianMLP(nn.Module):
                 hidden = module(hidden)
         return Gaussian(hidden, params["log_std"][:, None].clamp(min=self.min_log_std))
 
+    def variance(self, params: Params) -> Tensor:
+        """Geometric mean over actions of the variances of per-task parameters [N, ...]: [N]."""
+        return torch.exp(2 * params["log_std"].clamp(min=self.min_log_std).mean(-1))
+
     def _normalized(self, observations: Tensor) -> Tensor:
         return observations if self.normalizer is None else self.normalizer(observations)

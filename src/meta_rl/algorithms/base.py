@@ -54,6 +54,7 @@ class MetaLearner(L.LightningModule):
         inner_optimizer: Name of a functional optimizer of torchopt.
         inner_optimizer_args: Its further arguments.
         adapt_log_std: Whether adaptation also moves the standard deviation.
+        scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
         policy: Shape of the policy.
 
     Raises:
@@ -73,6 +74,7 @@ class MetaLearner(L.LightningModule):
         inner_optimizer: str = "sgd",
         inner_optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
+        scale_by_variance: bool = False,
         policy: PolicyConfig | None = None,
     ) -> None:
         super().__init__()
@@ -81,7 +83,13 @@ class MetaLearner(L.LightningModule):
             raise ValueError(f"num_inner_steps must be at least 1, got {num_inner_steps}")
         self.num_inner_steps = num_inner_steps
         self._policy_config = policy or PolicyConfig()
-        self._inner_arguments = (inner_lr, inner_optimizer, inner_optimizer_args, adapt_log_std)
+        self._inner_arguments = (
+            inner_lr,
+            inner_optimizer,
+            inner_optimizer_args,
+            adapt_log_std,
+            scale_by_variance,
+        )
         InnerLoop(torch.nn.Identity(), *self._inner_arguments)  # a mistake shows before anything is built
         GaussianMLP(1, 1, **vars(self._policy_config))
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))

@@ -45,7 +45,12 @@ class LoadedPolicy(NamedTuple):
     def test_time(self, rates: Sequence[float] | None = None) -> InnerLoop:
         """Plain gradient steps, whatever optimizer training used, at `rates` or at those of training."""
         inner = self.learner.inner
-        return InnerLoop(self.learner.policy, rates or inner.rates, adapt_log_std=inner.adapt_log_std)
+        return InnerLoop(
+            self.learner.policy,
+            rates or inner.rates,
+            adapt_log_std=inner.adapt_log_std,
+            scale_by_variance=inner.scale_by_variance,
+        )
 
     def adapt(
         self,
