@@ -60,7 +60,8 @@ class InnerLoop:
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
-            by about a / std, a KL of about (a / std^2)^2 / 2. Needs a `GaussianMLP`.
+            by about a / std, a KL of about (a / std^2)^2 / 2. Derivatives take the variance for a constant.
+            Needs a `GaussianMLP`.
 
     Raises:
         ValueError: for a rate that is not positive, and for an unknown optimizer or argument.
@@ -96,7 +97,8 @@ class InnerLoop:
         updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
         rate: float | Tensor = self.rates[min(state.index, len(self.rates) - 1)]
         if self.scale_by_variance:
-            rate = rate * cast(GaussianMLP, self.policy).variance(params)
+            # A constant to MAML, which would otherwise widen the policy for the sake of longer steps.
+            rate = rate * cast(GaussianMLP, self.policy).variance(params).detach()
         updates = {
             name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
             for name, u in updates.items()
