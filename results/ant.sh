@@ -17,7 +17,8 @@ export WANDB_MODE=disabled OMP_NUM_THREADS=1
 case $method in
     pretrained) iterations=150 ;;
     reptile) iterations=100 ;;
-    *) iterations=300 ;;
+    oracle) iterations=300 ;;
+    *) iterations=500 ;;
 esac
 iterations=${ITERATIONS:-$iterations}
 if [ ! -e "$run" ] && [ -e "$kept" ]; then
@@ -27,6 +28,6 @@ python train.py --config "conf/${method}_$task.yaml" --runs_dir "runs/$task" --n
     --seed_everything="$seed" --data.env.num_threads=1 --trainer.max_steps="$iterations" --ckpt_path auto
 
 arguments=()
-case $method in maml | fomaml) arguments+=(--inner_lr "[0.25,0.1]") ;; esac # the second step would overshoot at 0.25
-case $method-$seed in maml-1 | fomaml-1) arguments+=(--video 2) ;; esac
+case $method in maml | fomaml) arguments+=(--inner_lr "[1.0,0.3]") ;; esac # a second step of 1.0 would overshoot
+case $method-$seed in maml-1 | fomaml-1) arguments+=(--video 1) ;; esac
 python evaluate.py --checkpoint "$run/checkpoints/last.ckpt" --output "$run/evaluation" "${arguments[@]}"
