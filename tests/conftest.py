@@ -1,6 +1,7 @@
 """Every test runs on one thread, from the same seed, without a word from Lightning and without W&B."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -14,6 +15,11 @@ import torch  # noqa: E402
 from helpers import make_policy, make_samples  # noqa: E402
 from meta_rl.policy import GaussianMLP  # noqa: E402
 from meta_rl.types import Samples  # noqa: E402
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell's job in the background: tests would wait for it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
