@@ -44,9 +44,8 @@ class RunningNormalizer(nn.Module):
             mask: [...], 1 for a valid state and 0 for padding.
         """
         weights = mask.double()[..., None].flatten(0, -2)
-        x = (
-            observations.double().flatten(0, -2) - self.mean
-        ) * weights  # about the old mean: no cancellation
+        # About the old mean, so that nothing cancels.
+        x = (observations.double().flatten(0, -2) - self.mean) * weights
         sums = ranks.total(torch.stack([weights.sum().expand_as(self.mean), x.sum(0), x.square().sum(0)]))
         new, shift = sums[0, 0], sums[1] / sums[0].clamp(min=1)
         total = self.count + new
