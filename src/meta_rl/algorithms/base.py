@@ -162,7 +162,8 @@ class MetaLearner(L.LightningModule):
     ) -> None:
         """Log one iteration: `episodes` of all inner steps, `post` those that count as adapted.
 
-        The policy's normaliser takes in all of them, now that nothing more is computed on them. Returns and counts are those of all ranks, times and memory those of this one.
+        The policy's normaliser takes in all of them, now that nothing more is computed on them. Returns and
+        counts are those of all ranks, times and memory those of this one.
 
         Raises:
             NonFiniteError: if a return or one of the `numbers` is not finite.
