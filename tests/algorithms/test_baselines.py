@@ -180,6 +180,24 @@ def test_training_pools_and_testing_does_not() -> None:
     assert not data.sampler.estimator.pooled
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_an_oracle_pools_if_it_is_told_to(pooled: bool) -> None:
+    """What the pooled advantages of a task have left as a mean is what the task's own baseline takes away."""
+
+    class SpyOracle(Oracle, Spy):
+        pass
+
+    learner = make(SpyOracle, pooled=pooled)
+    data = RolloutDataModule(Unequal(), meta_batch_size=4, fast_batch_size=3)
+    fit(learner, data, 1)
+    samples = learner.seen.support.samples
+    means = torch.stack([a[m > 0].mean() for a, m in zip(samples.advantages, samples.mask, strict=True)])
+    assert (means.abs().amin() > 0.01) == pooled
+    lengths = samples.mask.sum(1)
+    weights = lengths / lengths.mean() if pooled else torch.ones_like(lengths)
+    torch.testing.assert_close(learner.sought.weights, weights)
+
+
 def make_maml() -> MAML:
     return MAML(policy=POLICY, curvature_every_n_steps=0)
 

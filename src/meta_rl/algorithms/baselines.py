@@ -1,6 +1,6 @@
 """What meta-learning has to beat, and what it can reach at best (Finn et al. 2017, section 5.3)."""
 
-from typing import cast
+from typing import Any, cast
 
 from meta_rl.algorithms.base import MetaLearner, box_size
 from meta_rl.algorithms.trpo import TRPOLearner
@@ -36,10 +36,16 @@ class Oracle(Pretrained):
     """The same with a policy that observes the task's parameters, so that it need not adapt, and never does.
 
     Args:
+        pooled: Whether the episodes of all tasks make one baseline and one normalisation. A linear baseline
+            that sees the task cannot tell how it changes a state's value; one for each task can.
         **kwargs: Those of `TRPOLearner`.
     """
 
     adapts = False
+
+    def __init__(self, pooled: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pooled = pooled
 
     def environment(self, env: BatchedEnv) -> BatchedEnv:
         if isinstance(env, ObserveTask):
