@@ -33,6 +33,12 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict
     "Reptile": (Reptile, {}, PointMass, {"horizon": 10}),
     "Pretrained": (Pretrained, {}, PointMass, {"horizon": 10}),
     "Oracle": (Oracle, {}, PointMass, {"horizon": 10}),
+    "Oracle, not pooled, statistics": (
+        Oracle,
+        {"pooled": False, "policy": STATISTICS},
+        PointMass,
+        {"horizon": 10},
+    ),
     "FOMAML on Ant": (FOMAML, {"fisher_fraction": 0.5}, AntDirection, {"horizon": 20, "num_threads": 1}),
     "Oracle on Ant": (Oracle, {}, AntDirection, {"horizon": 20, "num_threads": 1}),
     "Reptile, Adam": (Reptile, {"outer_optimizer": "adam"}, PointMass, {"horizon": 10}),
@@ -43,7 +49,7 @@ MEASURED = ("time", "memory", "env_steps_per_s")  # what no two runs have in com
 
 
 def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tensor, dict[str, float]]:
-    """The parameters after `steps` iterations, and what was logged in the last."""
+    """Parameters and statistics after `steps` iterations, and what was logged in the last."""
     make, arguments, env, env_arguments = CASES[case]
     together: dict[str, Any] = {"devices": 1}
     if size > 1:
@@ -53,14 +59,22 @@ def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tenso
     data = RolloutDataModule(env(**env_arguments), 8, 3, bootstrap_horizon="bootstrap" in case)
     trainer = fit(learner, data, steps, precision=precision, **together)
     logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith(MEASURED)}
-    return parameters_to_vector(learner.policy.parameters()).detach().double(), logged
+    statistics = [x for x in learner.policy.buffers() if x.is_floating_point()]
+    state = [x.double() for x in (*learner.policy.parameters(), *statistics)]
+    return parameters_to_vector(state).detach(), logged
 
 
 def train_all(size: int) -> dict[str, Any]:
-    """By case: (parameters, metrics) in float32 after two iterations, and in float64 after one."""
+    """By case: (parameters, metrics) in float32 after two iterations, and in float64 after one.
+
+    Statistics of observations count from the second iteration on.
+    """
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    return {case: (train(case, "32-true", 2, size), train(case, "64-true", 1, size)) for case in CASES}
+    steps = {case: 2 if "statistics" in case else 1 for case in CASES}
+    return {
+        case: (train(case, "32-true", 2, size), train(case, "64-true", steps[case], size)) for case in CASES
+    }
 
 
 @contextmanager

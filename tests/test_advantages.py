@@ -102,6 +102,17 @@ def test_pooled_is_one_task_with_all_episodes(bootstrap: bool) -> None:
     assert torch.equal(by_task.observations, samples.observations)
 
 
+def test_one_baseline_cannot_tell_tasks_that_turn_the_value_of_a_state() -> None:
+    x = torch.randn(2, 50, 1, 1).double()
+    task = torch.tensor([1.0, -1]).view(2, 1, 1).double()
+    sees = torch.cat([x, task[..., None].expand_as(x)], -1)
+    ones, nothing = torch.ones(2, 50, 1).double(), torch.zeros(2, 50, 2).double()
+    episodes = Trajectories(sees, x, task * x[..., 0], ones, ones[..., 0] > 0, nothing)
+    explained = {p: AdvantageEstimator(pooled=p)(episodes)[1] for p in (True, False)}
+    assert (explained[False] > 0.99).all()
+    assert (explained[True] < 0.2).all()
+
+
 def test_bootstrapping_finds_the_value_of_a_task_that_goes_on() -> None:
     """A reward of 1 for ever is worth 1 / (1 - gamma) in every state, so no action has an advantage."""
     mask = torch.ones(N, K, T).double()

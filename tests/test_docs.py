@@ -1,5 +1,6 @@
 """The documentation: examples run as they are printed, links lead somewhere, nothing goes unexplained."""
 
+import math
 import pydoc
 import re
 import shlex
@@ -222,6 +223,15 @@ def test_printed_keys_of_train_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     assert overrides
     for config, arguments in overrides.items():
         read_config(config, arguments)
+
+
+def test_printed_numbers_of_processes_divide_the_tasks() -> None:
+    guide = (DOCS / "guide/cluster.md").read_text().replace("\\\n", "")
+    lines = re.findall(r"train\.py --config (\S+)(.*?--trainer\.devices=.*)", guide)
+    assert len(lines) == 3
+    for config, options in lines:
+        ranks = math.prod(map(int, re.findall(r"--trainer\.(?:devices|num_nodes)=(\d+)", options)))
+        assert read_config(ROOT / config)["data"]["meta_batch_size"] % ranks == 0
 
 
 def test_files_that_commands_name_are_shipped() -> None:

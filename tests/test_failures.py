@@ -13,7 +13,7 @@ from torch import Tensor
 from helpers import fit, flatten, record_logs
 from meta_rl import ranks
 from meta_rl.advantages import AdvantageEstimator
-from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Pretrained, Reptile
+from meta_rl.algorithms import FOMAML, MAML, MetaLearner, PolicyConfig, Pretrained, Reptile
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import EpisodeError, Failure, NonFiniteError
@@ -323,10 +323,12 @@ def test_another_policy_is_refused(value: Any) -> None:
 
 
 def test_the_data_module_hands_its_policy_on() -> None:
-    data, learner = RolloutDataModule(Poisoned(Poison("reward", 0, 0, 0)), N, K, on_failure="stop"), FOMAML()
+    data = RolloutDataModule(Poisoned(Poison("reward", 0, 0, 0)), N, K, on_failure="stop")
+    learner = FOMAML(policy=PolicyConfig(normalize_observations=True))
     with pytest.raises(EpisodeError, match="task 0, episode 0, step 0: reward is nan") as caught:
         fit(learner, data, 1)
     assert caught.value.dump["iteration"] == 0
+    assert set(caught.value.dump["statistics"]) == {f"normalizer.{x}" for x in ("mean", "variance", "count")}
 
 
 def test_a_reported_episode_ends_before_its_failure_whatever_the_step_pays() -> None:

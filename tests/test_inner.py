@@ -22,6 +22,7 @@ from helpers import (
     unflatten,
     valid,
 )
+from meta_rl.errors import UserError
 from meta_rl.inner import InnerLoop, distribution, repeat
 from meta_rl.policy import GaussianMLP
 from meta_rl.types import Params, Samples
@@ -85,6 +86,11 @@ def test_derivatives_take_the_variance_for_a_constant(policy: GaussianMLP, sampl
         adapted = flatten(inner.adapt(repeat(unflatten(x, theta), 3), [samples]))
         derivatives += torch.autograd.grad(adapted.square().sum(), x)
     torch.testing.assert_close(*derivatives)
+
+
+def test_a_policy_without_a_variance_cannot_scale_by_it() -> None:
+    with pytest.raises(UserError, match=r"scale_by_variance: Linear has no method variance"):
+        InnerLoop(torch.nn.Linear(1, 1), 0.1, scale_by_variance=True)
 
 
 def test_the_second_step_is_scaled_by_the_variance_after_the_first(policy: GaussianMLP) -> None:

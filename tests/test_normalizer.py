@@ -1,5 +1,6 @@
 """Running statistics of observations against those of all states at once, and what a policy makes of them."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from torch.func import functional_call, vmap
 from helpers import fit, make_data, shared
 from meta_rl.algorithms import FOMAML, PolicyConfig
 from meta_rl.datamodule import RolloutDataModule
-from meta_rl.inner import distribution
-from meta_rl.normalizer import LIMIT, RunningNormalizer
-from meta_rl.policy import GaussianMLP
+from meta_rl.envs import ActionReward, BatchedEnv
+from meta_rl.inner import InnerLoop, distribution
+from meta_rl.normalizer import LIMIT, OUTLIER, RunningNormalizer
+from meta_rl.policy import Gaussian, GaussianMLP
 
 
 def states(seed: int, n: int = 50) -> torch.Tensor:
@@ -59,6 +61,18 @@ def test_outliers_are_cut_off_and_constants_are_0() -> None:
     normalizer = RunningNormalizer(2)
     normalizer.update(torch.tensor([[-1.0, 7], [1, 7]]), torch.ones(2))
     torch.testing.assert_close(normalizer(torch.tensor([1e6, 7])), torch.tensor([LIMIT, 0]))
+    torch.testing.assert_close(normalizer(torch.tensor([-1e6, 7])), torch.tensor([-LIMIT, 0]))
+
+
+@pytest.mark.parametrize("wild", [1e8, -1e8])
+def test_a_simulation_that_explodes_does_not_hide_all_other_states(wild: float) -> None:
+    normalizer, clean = RunningNormalizer(3), RunningNormalizer(3)
+    for x in (normalizer, clean):
+        x.update(states(0, 50_000), torch.ones(2, 50_000))
+    normalizer.update(torch.full((1, 3), wild), torch.ones(1))
+    clean.update(clean.mean[None] + math.copysign(OUTLIER, wild) * torch.tensor([[1.0, 5, 1]]), torch.ones(1))
+    torch.testing.assert_close(normalizer.variance, clean.variance, rtol=0.01, atol=0)
+    assert (normalizer.variance[:2].sqrt() < torch.tensor([1.1, 5.5])).all()
 
 
 def test_a_policy_sees_normalised_observations_in_every_way_of_calling_it() -> None:
@@ -101,6 +115,45 @@ def test_statistics_change_between_iterations_only(monkeypatch: pytest.MonkeyPat
     assert counts == [0] * 4 + [states] * 4
     count()
     assert counts[-1] == 2 * states
+
+
+def test_statistics_leave_out_what_follows_an_early_end() -> None:
+    learner = FOMAML(policy=PolicyConfig([4], normalize_observations=True))
+    fit(learner, RolloutDataModule(Falling(horizon=5), 4, 3), 2)
+    assert learner.policy.normalizer is not None
+    steps = int(learner.env_steps)
+    assert 2 * 2 * 4 * 3 < steps < 2 * 2 * 4 * 3 * 5
+    assert int(learner.policy.normalizer.count) == steps
+
+
+class Falling(ActionReward):
+    """Some tasks end after a step."""
+
+    def step(self, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        observations, rewards, _ = super().step(actions)
+        return observations, rewards, (self._target > 0).expand_as(rewards)
+
+
+class Plain(torch.nn.Module):
+    """A policy that somebody else wrote, with parameters and a distribution only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.log_std = (torch.nn.Parameter(torch.zeros(*shape)) for shape in ((1, 1), (1,)))
+
+    def forward(self, observations: torch.Tensor) -> Gaussian:
+        return Gaussian(observations @ self.weight, self.log_std)
+
+
+def test_a_policy_of_ones_own_needs_no_normalizer() -> None:
+    class Own(FOMAML):
+        def build(self, env: BatchedEnv, seed: int) -> None:
+            self.policy: Any = Plain()
+            self.inner = InnerLoop(self.policy, 0.1)
+
+    learner = Own()
+    fit(learner, make_data(), 2)
+    assert learner.global_step == 2
 
 
 def test_statistics_are_no_parameters() -> None:

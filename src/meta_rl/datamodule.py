@@ -99,6 +99,7 @@ class RolloutDataModule(L.LightningDataModule):
             return self.sampler.collect(policy, params, tasks, streams)
         except NonFiniteError as error:
             error.dump |= {"iteration": iteration, "phase": int(phase), "tasks": tasks, "params": params}
+            error.dump |= {"statistics": dict(policy.named_buffers())}
             raise
 
     def meta_batch(self, policy: nn.Module, params: Params, iteration: int) -> MetaBatch:

@@ -110,7 +110,8 @@ def _add_adaptation(parser: argparse.ArgumentParser) -> None:
         "--inner_lr",
         type=_rates,
         metavar="RATE | [RATE,...]",
-        help="Learning rate, or one a step, the last for all later ones (default: as in training).",
+        help="Learning rate, or one a step, the last for all later ones; of the variance where "
+        "model.scale_by_variance says so (default: as in training).",
     )
 
 

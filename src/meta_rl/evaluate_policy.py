@@ -123,7 +123,9 @@ def check_showing(policy: LoadedPolicy, args: Namespace) -> None:
 
 def report(policy: LoadedPolicy, args: Namespace, summary: pd.DataFrame) -> None:
     """Print the mean return after each gradient step."""
-    rates = f"inner_lr {policy.test_time(args.inner_lr).rates}" if policy.learner.adapts else "no adaptation"
+    inner = policy.test_time(args.inner_lr)
+    unit = " x variance" if inner.scale_by_variance else ""
+    rates = f"inner_lr {inner.rates}{unit}" if policy.learner.adapts else "no adaptation"
     print(f"{policy.label}: {summary['n'].iloc[0]} tasks, {args.episodes} episodes a step, {rates}")
     print("step  mean return    ± 95 %")
     for step, mean, half_width, _ in summary.itertuples():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torchopt.base import GradientTransformation
 
+from meta_rl.errors import UserError
 from meta_rl.losses import reinforce_loss
 from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.types import Params, Samples
@@ -60,11 +61,12 @@ class InnerLoop:
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
-            by about a / std, a KL of about (a / std^2)^2 / 2. Derivatives take the variance for a constant.
-            Needs a `GaussianMLP`.
+            by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
+            proportional to the gradient. Derivatives take the variance for a constant.
 
     Raises:
         ValueError: for a rate that is not positive, and for an unknown optimizer or argument.
+        UserError: if a policy has no variance to scale by.
     """
 
     def __init__(
@@ -82,6 +84,11 @@ class InnerLoop:
             raise ValueError(f"inner_lr must be positive and finite, got {inner_lr}")
         self._optimizer = (optimizer, dict(optimizer_args or {}))
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
+        if scale_by_variance and not hasattr(policy, "variance"):
+            raise UserError(
+                f"model.scale_by_variance: {type(policy).__name__} has no method variance(params); "
+                "leave it out, or use GaussianMLP"
+            )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})

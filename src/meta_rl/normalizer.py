@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from meta_rl import ranks
 
 LIMIT = 10.0  # standard deviations: a rare collision must not drown every other observation
+OUTLIER = 100.0  # standard deviations, of 1 at least: as far as a state may pull the statistics
 EPSILON = 1e-8  # added to the variance: an observation that never varies stays 0
 
 
@@ -39,13 +40,20 @@ class RunningNormalizer(nn.Module):
     def update(self, observations: Tensor, mask: Tensor) -> None:
         """Take in the valid states of all ranks (Chan, Golub and LeVeque 1983, equation 2.1).
 
+        Once there are statistics, a state counts as at most `OUTLIER` standard deviations from their mean: a
+        simulation that explodes would otherwise hide all differences between ordinary states for good.
+
         Args:
             observations: [..., O].
             mask: [...], 1 for a valid state and 0 for padding.
         """
         weights = mask.double()[..., None].flatten(0, -2)
         # About the old mean, so that nothing cancels.
-        x = (observations.double().flatten(0, -2) - self.mean) * weights
+        x = observations.double().flatten(0, -2) - self.mean
+        if self.count > 0:
+            far = OUTLIER * self.variance.sqrt().clamp(min=1)
+            x = x.clamp(-far, far)
+        x = x * weights
         sums = ranks.total(torch.stack([weights.sum().expand_as(self.mean), x.sum(0), x.square().sum(0)]))
         new, shift = sums[0, 0], sums[1] / sums[0].clamp(min=1)
         total = self.count + new

@@ -282,12 +282,14 @@ class BrokenGradient(Pretrained):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step() -> None:
-    learner, data = make(BrokenGradient), make_data()
+    normalised = PolicyConfig(hidden_sizes=[8], normalize_observations=True)
+    learner, data = make(BrokenGradient, policy=normalised), make_data()
     learner.build(data.env, data.seed)
     before = flatten(learner.theta()).clone()
-    with pytest.raises(NonFiniteError, match="gradient_norm is nan"):
+    with pytest.raises(NonFiniteError, match="gradient_norm is nan") as caught:
         fit(learner, data, 1)
     assert flatten(learner.theta()).equal(before)
+    assert set(caught.value.dump["statistics"]) == {f"normalizer.{x}" for x in ("mean", "variance", "count")}
 
 
 class Taskless(ActionReward):

@@ -75,13 +75,23 @@ def test_an_earlier_checkpoint_abandons_a_best_one_after_it(lab: Any, best_step:
     assert (best.read_bytes() == before) == (best_step == 1)
 
 
-@pytest.mark.parametrize(("name", "value"), [("variance", -1.0), ("count", -1), ("count", 0.5)])
-def test_statistics_that_cannot_be_are_refused(lab: Any, name: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "dtype"),
+    [
+        ("variance", -1.0, torch.float64),
+        ("variance", 1.0, torch.complex64),
+        ("variance", 1.0, torch.float8_e5m2),
+        ("mean", 1, torch.int64),
+        ("count", -1, torch.int64),
+        ("count", 0.5, torch.float64),
+    ],
+)
+def test_statistics_that_cannot_be_are_refused(lab: Any, name: str, value: float, dtype: torch.dtype) -> None:
     assert lab.train(model=MODELS["FOMAML with statistics"]) == 0
     content = lab.checkpoint()
     key = f"policy.normalizer.{name}"
-    content["state_dict"][key] = torch.full_like(
-        content["state_dict"][key], value, dtype=torch.tensor(value).dtype
+    content["state_dict"][key] = torch.full_like(content["state_dict"][key], value, dtype=torch.float64).to(
+        dtype
     )
     torch.save(content, "bad.ckpt")
     with pytest.raises(UserError, match=f"{key} is not what a learner stores"):

@@ -83,15 +83,15 @@ class MetaLearner(L.LightningModule):
             raise ValueError(f"num_inner_steps must be at least 1, got {num_inner_steps}")
         self.num_inner_steps = num_inner_steps
         self._policy_config = policy or PolicyConfig()
-        self._inner_arguments = (
-            inner_lr,
-            inner_optimizer,
-            inner_optimizer_args,
-            adapt_log_std,
-            scale_by_variance,
-        )
-        InnerLoop(torch.nn.Identity(), *self._inner_arguments)  # a mistake shows before anything is built
-        GaussianMLP(1, 1, **vars(self._policy_config))
+        self._inner_arguments: dict[str, Any] = {
+            "inner_lr": inner_lr,
+            "optimizer": inner_optimizer,
+            "optimizer_args": inner_optimizer_args,
+            "adapt_log_std": adapt_log_std,
+            "scale_by_variance": scale_by_variance,
+        }
+        trial = GaussianMLP(1, 1, **vars(self._policy_config))  # a mistake shows before anything is built
+        InnerLoop(trial, **self._inner_arguments)
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
 
     @classmethod
@@ -116,7 +116,7 @@ class MetaLearner(L.LightningModule):
         )
         config = vars(self._policy_config)
         self.policy = GaussianMLP(observation_size, action_size, **config, generator=stream)
-        self.inner = InnerLoop(self.policy, *self._inner_arguments)
+        self.inner = InnerLoop(self.policy, **self._inner_arguments)
 
     def configure_model(self) -> None:
         self.datamodule.sample_from(self.environment(self.datamodule.env), self.pooled)
@@ -189,9 +189,10 @@ class MetaLearner(L.LightningModule):
         self.require_finite(batch, record, collected)
         # As a float64 tensor: a plain number would be logged in float32, which counts only to 2^24.
         self.log_dict({**record, "env_steps": self.env_steps.cpu().double()})
-        if self.policy.normalizer is not None:
+        normalizer = getattr(self.policy, "normalizer", None)  # a policy of one's own may have none
+        if normalizer is not None:
             for e in collected:
-                self.policy.normalizer.update(e.samples.observations, e.samples.mask)
+                normalizer.update(e.samples.observations, e.samples.mask)
 
     def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Batch]) -> None:
         """Raise a NonFiniteError that names the first number that is not finite and carries the episodes."""
@@ -199,6 +200,7 @@ class MetaLearner(L.LightningModule):
             if not math.isfinite(value):
                 dump = {"iteration": batch.iteration, "tasks": batch.tasks, "theta": self.theta()}
                 dump |= {"numbers": numbers, "samples": [e.samples._asdict() for e in episodes]}
+                dump |= {"statistics": dict(self.policy.named_buffers())}
                 raise NonFiniteError(f"{name} is {value}", dump)
 
 

@@ -13,6 +13,7 @@ COUNTERS = (  # of optimizer steps; one of them is Lightning's global_step, the 
 
 STATISTICS = "policy.normalizer."  # of the observations: buffers, not parameters
 COUNTS = ("env_steps", f"{STATISTICS}count")
+FRACTIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 SWITCHES = {"amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable", "foreach"}
 SWITCHES |= {"fused", "maximize", "nesterov"}
@@ -115,9 +116,9 @@ def is_sound(name: str, value: Any) -> bool:
         return False
     if name in COUNTS:
         return _is_whole(value)
-    if name == f"{STATISTICS}variance" and not (value >= 0).all():
-        return False
-    return value.is_floating_point() or not name.startswith("policy.")
+    if not name.startswith("policy."):
+        return True
+    return value.dtype in FRACTIONS and (name != f"{STATISTICS}variance" or bool((value >= 0).all()))
 
 
 def of_one_type(state: dict[str, Any]) -> bool:
