@@ -22,7 +22,7 @@ if [ "$method" = random ]; then
 else
     case $method in
         pretrained) iterations=150 ;;
-        reptile) iterations=80 ;;
+        reptile) iterations=50 ;;
         oracle) iterations=400 ;;
         *) iterations=500 ;;
     esac
