@@ -48,7 +48,7 @@ class MetaObjective:
         adapted: The parameters [N, ...] that those steps led to.
         query: Samples of the adapted policies.
         first_order: Take d phi_i / d theta for the identity (FOMAML; Finn et al. 2017, section 5.2).
-        fisher_fraction: Share of the states that Fisher products use, in (0, 1].
+        fisher_fraction: Share of the query states that Fisher products use, in (0, 1].
         pooled: Let every valid state have the same weight in the means, instead of every task.
         tasks_per_chunk: Tasks processed together; None picks a number by the states of a task.
     """
@@ -102,9 +102,15 @@ class MetaObjective:
         return loss, gradient
 
     def _linearise(self, theta: Params) -> None:
-        """Prepare Fisher products on a share of the states, with as many more tasks in a chunk."""
-        for chunk in self._chunks(round(self.tasks_per_chunk / self.fisher_fraction)):
-            chunk = chunk.thin(self.fisher_fraction)
+        """Prepare Fisher products on a share of the query states.
+
+        The support keeps all: the gradient has passed through the noise of its Hessian, and only that same
+        Hessian tells how far such a step moves the adapted policies.
+        """
+        only_query = self.first_order or not self.support
+        size = round(self.tasks_per_chunk / self.fisher_fraction) if only_query else self.tasks_per_chunk
+        for chunk in self._chunks(size):
+            chunk = chunk._replace(query=thin(chunk.query, self.fisher_fraction))
             leaves, outputs = self._forward(theta, chunk)
             cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
@@ -193,10 +199,6 @@ class _Chunk(NamedTuple):
     adapted: Params
     query: Samples
     weights: Tensor  # [n] of the tasks
-
-    def thin(self, fraction: float) -> "_Chunk":
-        support = [thin(samples, fraction) for samples in self.support]
-        return self._replace(support=support, query=thin(self.query, fraction))
 
 
 def _pull_back(

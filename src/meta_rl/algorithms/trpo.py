@@ -24,7 +24,7 @@ class TRPOLearner(MetaLearner):
         max_kl: Trust region of the outer step, in nats per state.
         cg_iters: Conjugate-gradient iterations.
         cg_damping: Added to the Fisher matrix's diagonal.
-        fisher_fraction: Share of the states used for Fisher products, in (0, 1].
+        fisher_fraction: Share of the query states used for Fisher products, in (0, 1].
         outer_optimizer: `trpo`, or `adam` on the same gradient.
         outer_lr: Learning rate of Adam.
         **kwargs: Those of `MetaLearner`.
