@@ -35,12 +35,17 @@ QUERY = make_samples(4, (10, 3, 12))
 
 
 def make_objective(
-    policy: GaussianMLP, steps: int, first_order: bool = False, scale: float = 1.0, **arguments: Any
+    policy: GaussianMLP,
+    steps: int,
+    first_order: bool = False,
+    scale: float = 1.0,
+    query: Samples = QUERY,
+    **arguments: Any,
 ) -> MetaObjective:
     inner = InnerLoop(policy, [scale * rate for rate in RATES])
     support = SUPPORT[:steps]
     adapted = {name: p.detach() for name, p in inner.adapt(shared(policy), support).items()}
-    return MetaObjective(policy, inner, support, adapted, QUERY, first_order, **arguments)
+    return MetaObjective(policy, inner, support, adapted, query, first_order, **arguments)
 
 
 def gradient(policy: GaussianMLP, steps: int, first_order: bool = False, scale: float = 1.0) -> Tensor:
@@ -240,6 +245,16 @@ def test_thinning_to_all_states_changes_nothing(policy: GaussianMLP, first_order
     thinned, whole = (make_objective(policy, 2, first_order, fisher_fraction=x) for x in (0.99, 1.0))
     for a, b in zip(thinned.gradient(theta_of(policy)), whole.gradient(theta_of(policy)), strict=True):
         torch.testing.assert_close(a, b)
+    torch.testing.assert_close(dense_fisher(thinned, policy), dense_fisher(whole, policy))
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_thinning_is_of_the_query_alone(policy: GaussianMLP, first_order: bool) -> None:
+    """Adaptation is differentiated on all of the support, as it is in the gradient."""
+    thinned = make_objective(policy, 2, first_order, fisher_fraction=0.25)
+    whole = make_objective(policy, 2, first_order, query=thin(QUERY, 0.25))
+    for objective in (thinned, whole):
+        objective.gradient(theta_of(policy))
     torch.testing.assert_close(dense_fisher(thinned, policy), dense_fisher(whole, policy))
 
 
