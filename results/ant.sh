@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One run of the committed Ant results, trained and evaluated:
 #
-#   [ITERATIONS=400] results/ant.sh TASK METHOD SEED          for example: results/ant.sh ant_dir maml 1
+#   [ITERATIONS=400] results/ant.sh TASK METHOD SEED [option of train.py ...]      for example: results/ant.sh ant_dir maml 1
 #
 # TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it is.
 # An interrupted run goes on, and with more ITERATIONS a finished one. One thread a run: two runs at once use two
@@ -27,7 +27,7 @@ else
         *) iterations=500 ;;
     esac
     python train.py --config "$config" --runs_dir "runs/$task" --name "$name" --seed_everything="$seed" \
-        --data.env.num_threads=1 --trainer.max_steps="${ITERATIONS:-$iterations}" --ckpt_path auto
+        --data.env.num_threads=1 --trainer.max_steps="${ITERATIONS:-$iterations}" --ckpt_path auto "${@:4}"
     policy=(--checkpoint "$run/checkpoints/last.ckpt" "${rates[@]}")
 fi
 
