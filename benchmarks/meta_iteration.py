@@ -67,7 +67,7 @@ def measure(algorithm: type[MAML], args: argparse.Namespace) -> None:
     trials = median(row["trials"] for row in counted)
     flops = count_flops(learner, datamodule, trials)
     print(f"\n{algorithm.__name__}, {args.threads} threads, SGEMM {rate / 1e9:.0f} GFLOP/s", end="")
-    print(f", Fisher on {args.fisher_fraction:.0%} of the states, {trials:.0f} line-search trials")
+    print(f", Fisher on {args.fisher_fraction:.0%} of the query states, {trials:.0f} line-search trials")
     print(f"{'phase':<12} {'median s':>9} {'min':>7} {'max':>7} {'bare products s':>16} {'ratio':>6}")
     for phase in (*PHASES, "iteration"):
         times = [row[phase] for row in counted]
