@@ -36,7 +36,8 @@ def make_samples(seed: int, lengths: Sequence[int] = LENGTHS, dtype: torch.dtype
     n, b = len(lengths), max(lengths)
     observations, actions = (torch.randn(n, b, 2, generator=stream, dtype=dtype) for _ in range(2))
     mask = (torch.arange(b) < torch.tensor(lengths)[:, None]).to(dtype)
-    return Samples(observations, actions, torch.randn(n, b, generator=stream, dtype=dtype) * mask, mask)
+    advantages, log_probs = (torch.randn(n, b, generator=stream, dtype=dtype) for _ in range(2))
+    return Samples(observations, actions, advantages * mask, mask, log_probs)
 
 
 def theta_of(policy: GaussianMLP) -> Params:

@@ -16,6 +16,7 @@ STANDARD = Gaussian(torch.zeros(3, 1).double(), torch.zeros(3, 1).double())
 HAND = Samples(
     observations=torch.zeros(3, 1),
     actions=torch.tensor([[1.0], [2.0], [5.0]]).double(),
+    log_probs=torch.tensor([-0.5, -2.0, -12.5]).double() - 0.5 * math.log(2 * math.pi),  # STANDARD's
     advantages=torch.tensor([2.0, -1.0, 7.0]).double(),  # 7: must not count
     mask=torch.tensor([1.0, 1.0, 0.0]).double(),
 )

@@ -269,7 +269,7 @@ def thin_times(mask: list[float], fraction: float) -> list[int]:
     """Which states are chosen: the observation is the state's position."""
     m = torch.tensor([mask])
     position = torch.arange(m.shape[1], dtype=torch.float32)[None]
-    chosen = thin(Samples(position[..., None], position[..., None], position, m), fraction)
+    chosen = thin(Samples(position[..., None], position[..., None], position, m, position), fraction)
     assert torch.equal(chosen.observations[..., 0], chosen.advantages)
     assert torch.equal(chosen.actions[..., 0], chosen.advantages)
     assert torch.equal(chosen.mask[0], m[0, chosen.advantages[0].long()])

@@ -54,6 +54,7 @@ class AdvantageEstimator(NamedTuple):
             actions=episodes.actions.flatten(1, 2),
             advantages=normalise(advantages.flatten(1), mask, self._total),
             mask=mask,
+            log_probs=episodes.log_probs.flatten(1),
         )
         return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, self._total)
 

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torchopt
@@ -12,13 +12,15 @@ from torch.func import functional_call, vmap
 from torchopt.base import GradientTransformation
 
 from meta_rl.errors import UserError
-from meta_rl.losses import reinforce_loss
+from meta_rl.losses import ratio_loss, reinforce_loss
 from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.types import Params, Samples
 
 # What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
 # derivative finite where a gradient is exactly 0, as a dead unit's is.
 POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_value": 1e-16}
+
+LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss}
 
 # States of the tasks that are processed together: a few arrays of 8192 x 100 activations stay in the cache.
 STATES_PER_CHUNK = 8192
@@ -51,7 +53,7 @@ def repeat(params: Params, tasks: int) -> Params:
 
 
 class InnerLoop:
-    """REINFORCE steps by one of torchopt's functional optimizers.
+    """Policy-gradient steps by one of torchopt's functional optimizers.
 
     Args:
         policy: Module that maps observations to a `Gaussian`.
@@ -63,6 +65,9 @@ class InnerLoop:
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
             proportional to the gradient. Derivatives take the variance for a constant.
+        loss: "reinforce", the published one, or "ratio". Both have the same gradient where the episodes were
+            sampled, and so adapt alike; what differs is how the step depends on where it starts from, which
+            is all that MAML's second order is about. See `losses.ratio_loss`.
 
     Raises:
         ValueError: for a rate that is not positive, and for an unknown optimizer or argument.
@@ -77,6 +82,7 @@ class InnerLoop:
         optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
+        loss: Literal["reinforce", "ratio"] = "reinforce",
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
@@ -91,6 +97,7 @@ class InnerLoop:
             )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance
+        self._loss = LOSSES[loss]
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
     def init(self, params: Params) -> InnerState:
@@ -141,7 +148,7 @@ class InnerLoop:
             params = {k: v if v.requires_grad else v.detach().requires_grad_() for k, v in params.items()}
             outputs = distribution(self.policy, params, samples.observations)
             # A task's loss depends on no other's parameters: the sum's gradient holds that of each.
-            loss = vmap(reinforce_loss)(outputs, samples).sum()
+            loss = vmap(self._loss)(outputs, samples).sum()
             grads = torch.autograd.grad(
                 loss, list(params.values()), create_graph=again, materialize_grads=True
             )

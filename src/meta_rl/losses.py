@@ -13,6 +13,16 @@ def reinforce_loss(distribution: Gaussian, samples: Samples) -> Tensor:
     return -masked_mean(distribution.log_prob(samples.actions) * samples.advantages, samples.mask)
 
 
+def ratio_loss(distribution: Gaussian, samples: Samples) -> Tensor:
+    """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t, pi_old being the policy that sampled the actions.
+
+    At pi_old its gradient is that of `reinforce_loss`. Its Hessian also has A_t grad log pi grad log pi^T, which
+    belongs to that of the expected return (Rothfuss et al. 2019, equation 11: low-variance curvature).
+    """
+    ratio = torch.exp(distribution.log_prob(samples.actions) - samples.log_probs)
+    return -masked_mean(ratio * samples.advantages, samples.mask)
+
+
 def surrogate_loss(distribution: Gaussian, old: Gaussian, samples: Samples) -> Tensor:
     """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t over valid steps (Schulman et al. 2015, equation 14)."""
     ratio = torch.exp(distribution.log_prob(samples.actions) - old.log_prob(samples.actions))

@@ -98,23 +98,23 @@ class Sampler:
         observation = torch.where(alive[..., None], observation, 0.0)
         steps = []
         for t in range(env.horizon):
-            mean, log_std = distribution(policy, params, observation)
-            action = mean + log_std.exp() * noise[t]
+            chosen_by = distribution(policy, params, observation)
+            action = chosen_by.mean + chosen_by.log_std.exp() * noise[t]
             following, reward, terminated = env.step(action)
             if t == 0:
                 _check_shapes(env, observation, following, reward, terminated)
-            steps.append((observation, action, reward, alive, terminated))
+            steps.append((observation, action, chosen_by.log_prob(action), reward, alive, terminated))
             alive = alive & ~terminated & reward.isfinite() & finite(following)
             # An episode that has ended keeps its last observation, whatever the simulator shows for it.
             observation = torch.where(alive[..., None], following, observation)
-        observations, actions, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
+        observations, actions, log_probs, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
         trace = Trace(*traced)
         valid = trace.begun & trace.rewards.isfinite()
         for task, episode, step in (failure[:3] for failure in env.failures):
             alive[task, episode] &= not trace.begun[task, episode, step]
             valid[task, episode, step:] = False
         rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
-        return Trajectories(observations, actions, rewards, mask, alive, observation), trace
+        return Trajectories(observations, actions, log_probs, rewards, mask, alive, observation), trace
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class Trajectories(NamedTuple):
 
     observations: Tensor  # [N, K, T, O] before the action
     actions: Tensor  # [N, K, T, A] as sampled: not clipped
+    log_probs: Tensor  # [N, K, T] of the actions under the policy that sampled them
     rewards: Tensor  # [N, K, T]
     mask: Tensor  # [N, K, T] 1 while the episode ran, else 0; 0 in a step whose reward is not finite
     truncated: Tensor  # [N, K] True where the horizon, not the task, ended the episode
@@ -33,6 +34,7 @@ class Samples(NamedTuple):
     actions: Tensor  # [N, B, A]
     advantages: Tensor  # [N, B] normalised per task, or over all if pooled; 0 on padding
     mask: Tensor  # [N, B]
+    log_probs: Tensor  # [N, B] of the actions under the policy that sampled them
 
 
 class Batch(NamedTuple):

@@ -55,6 +55,8 @@ class MetaLearner(L.LightningModule):
         inner_optimizer_args: Its further arguments.
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
+        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`. Policies adapt alike;
+            MAML's second order differs.
         policy: Shape of the policy.
 
     Raises:
@@ -75,6 +77,7 @@ class MetaLearner(L.LightningModule):
         inner_optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
+        inner_loss: Literal["reinforce", "ratio"] = "reinforce",
         policy: PolicyConfig | None = None,
     ) -> None:
         super().__init__()
@@ -89,6 +92,7 @@ class MetaLearner(L.LightningModule):
             "optimizer_args": inner_optimizer_args,
             "adapt_log_std": adapt_log_std,
             "scale_by_variance": scale_by_variance,
+            "loss": inner_loss,
         }
         trial = GaussianMLP(1, 1, **vars(self._policy_config))  # a mistake shows before anything is built
         InnerLoop(trial, **self._inner_arguments)
