@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -79,14 +79,29 @@ def plain_reinforce(policy: GaussianMLP, params: Params, samples: Samples, i: in
     return -(normal(policy, params, observations).log_prob(actions).sum(-1) * advantages).mean()
 
 
+def plain_ratio(policy: GaussianMLP, params: Params, samples: Samples, i: int) -> Tensor:
+    """The same with ratios to the probabilities that the samples hold."""
+    observations, actions, advantages = valid(samples, i)
+    log_prob = normal(policy, params, observations).log_prob(actions).sum(-1)
+    return -((log_prob - samples.log_probs[i][samples.mask[i] > 0]).exp() * advantages).mean()
+
+
+PLAIN = {"reinforce": plain_reinforce, "ratio": plain_ratio}
+
+
 def plain_adapt(
-    policy: GaussianMLP, theta: Params, support: Sequence[Samples], i: int, rates: Sequence[float]
+    policy: GaussianMLP,
+    theta: Params,
+    support: Sequence[Samples],
+    i: int,
+    rates: Sequence[float],
+    loss: Literal["reinforce", "ratio"] = "reinforce",
 ) -> Params:
     """Gradient descent of task i with plain autograd, differentiable by theta."""
     phi = theta
     for samples, rate in zip(support, rates, strict=True):
-        loss = plain_reinforce(policy, phi, samples, i)
-        grads = torch.autograd.grad(loss, list(phi.values()), create_graph=True)
+        value = PLAIN[loss](policy, phi, samples, i)
+        grads = torch.autograd.grad(value, list(phi.values()), create_graph=True)
         phi = {name: value - rate * g for (name, value), g in zip(phi.items(), grads, strict=True)}
     return phi
 

@@ -1,13 +1,16 @@
 """The losses of one task by hand, and what must hold at the old policy."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from numpy.polynomial.hermite_e import hermegauss
+from torch import Tensor
 from torch.func import functional_call
 
 from helpers import LENGTHS, normal, plain_reinforce, theta_of, valid
-from meta_rl.losses import mean_kl, reinforce_loss, surrogate_loss
+from meta_rl.losses import mean_kl, ratio_loss, reinforce_loss, surrogate_loss
 from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.types import Samples
 
@@ -34,6 +37,38 @@ def test_surrogate_by_hand() -> None:
     moved = Gaussian(torch.ones(3, 1), torch.zeros(3, 1))
     expected = -(2 * math.exp(0.5) - math.exp(1.5)) / 2
     assert float(surrogate_loss(moved, STANDARD, HAND)) == pytest.approx(expected)
+
+
+def test_ratio_by_hand() -> None:
+    moved = Gaussian(torch.ones(3, 1), torch.zeros(3, 1))
+    assert float(ratio_loss(STANDARD, HAND)) == pytest.approx(-0.5)
+    torch.testing.assert_close(ratio_loss(moved, HAND), surrogate_loss(moved, STANDARD, HAND))
+
+
+def derivatives(loss: Callable[[Gaussian, Samples], Tensor], samples: Samples) -> tuple[float, float]:
+    """The first and second derivative by the mean, at a standard normal."""
+    mean = torch.zeros(1, requires_grad=True, dtype=torch.float64)
+    value = loss(Gaussian(mean.expand(len(samples.mask), 1), torch.zeros(1)), samples)
+    (first,) = torch.autograd.grad(value, mean, create_graph=True)
+    (second,) = torch.autograd.grad(first, mean)
+    return float(first.detach()), float(second)
+
+
+def test_inner_losses_have_the_same_gradient_and_another_hessian() -> None:
+    # scores 1 and 2, so -(2 * 1 - 2) / 2; reinforce: -(2 * -1 + 1) / 2, ratio: -(2 * (1 - 1) - (4 - 1)) / 2
+    assert derivatives(reinforce_loss, HAND) == pytest.approx((0, 0.5))
+    assert derivatives(ratio_loss, HAND) == pytest.approx((0, 1.5))
+
+
+def test_the_hessian_of_the_ratio_is_that_of_the_expected_return() -> None:
+    """E[a^3 + a^2] = m^3 + 3 m + m^2 + 1 for a ~ N(m, 1): derivatives 3 and 2 at 0, by exact quadrature."""
+    nodes, weights = (torch.from_numpy(x) for x in hermegauss(10))
+    returns = nodes**3 + nodes**2
+    log_probs = -0.5 * nodes**2 - 0.5 * math.log(2 * math.pi)
+    each = len(nodes) * weights / weights.sum()
+    samples = Samples(nodes[:, None], nodes[:, None], each * returns, torch.ones(10).double(), log_probs)
+    assert derivatives(ratio_loss, samples) == pytest.approx((-3, -2))
+    assert derivatives(reinforce_loss, samples) == pytest.approx((-3, 1))
 
 
 def test_mean_kl_by_hand() -> None:

@@ -1,7 +1,7 @@
 """The whole meta-objective in float64, against a plain implementation and its finite differences."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -28,6 +28,7 @@ from meta_rl.policy import GaussianMLP
 from meta_rl.states import thin
 from meta_rl.types import Params, Samples
 
+Loss = Literal["reinforce", "ratio"]
 TASKS = range(len(LENGTHS))
 RATES = [0.3, 0.2, 0.1]
 SUPPORT = [make_samples(seed, lengths) for seed, lengths in ((1, LENGTHS), (2, (4, 12, 8)), (3, (12, 5, 12)))]
@@ -40,21 +41,28 @@ def make_objective(
     first_order: bool = False,
     scale: float = 1.0,
     query: Samples = QUERY,
+    loss: Loss = "reinforce",
     **arguments: Any,
 ) -> MetaObjective:
-    inner = InnerLoop(policy, [scale * rate for rate in RATES])
+    inner = InnerLoop(policy, [scale * rate for rate in RATES], loss=loss)
     support = SUPPORT[:steps]
     adapted = {name: p.detach() for name, p in inner.adapt(shared(policy), support).items()}
     return MetaObjective(policy, inner, support, adapted, query, first_order, **arguments)
 
 
-def gradient(policy: GaussianMLP, steps: int, first_order: bool = False, scale: float = 1.0) -> Tensor:
-    objective = make_objective(policy, steps, first_order, scale)
+def gradient(
+    policy: GaussianMLP,
+    steps: int,
+    first_order: bool = False,
+    scale: float = 1.0,
+    loss: Loss = "reinforce",
+) -> Tensor:
+    objective = make_objective(policy, steps, first_order, scale, loss=loss)
     return torch.cat([g.reshape(-1) for g in objective.gradient(theta_of(policy))[1]])
 
 
-def adapt_all(policy: GaussianMLP, theta: Params, steps: int) -> list[Params]:
-    return [plain_adapt(policy, theta, SUPPORT[:steps], i, RATES[:steps]) for i in TASKS]
+def adapt_all(policy: GaussianMLP, theta: Params, steps: int, loss: Loss = "reinforce") -> list[Params]:
+    return [plain_adapt(policy, theta, SUPPORT[:steps], i, RATES[:steps], loss) for i in TASKS]
 
 
 def with_grad(params: Params) -> Params:
@@ -74,14 +82,16 @@ def plain_loss_and_kl(policy: GaussianMLP, phis: Sequence[Params], old: Sequence
     return torch.stack(losses).mean(), torch.stack(kls).mean()
 
 
-def as_function_of_theta(policy: GaussianMLP, steps: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def as_function_of_theta(
+    policy: GaussianMLP, steps: int, loss: Loss = "reinforce"
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """theta -> (loss, KL), adapted anew from theta; the old policies are those of the present theta."""
     theta = theta_of(policy)
-    old = adapt_all(policy, with_grad(theta), steps)
+    old = adapt_all(policy, with_grad(theta), steps, loss)
 
     def f(x: Tensor) -> tuple[Tensor, Tensor]:
         x = x if x.requires_grad else x.clone().requires_grad_()
-        return plain_loss_and_kl(policy, adapt_all(policy, unflatten(x, theta), steps), old)
+        return plain_loss_and_kl(policy, adapt_all(policy, unflatten(x, theta), steps, loss), old)
 
     return f
 
@@ -104,13 +114,22 @@ def dense_fisher(objective: MetaObjective, policy: GaussianMLP) -> Tensor:
     return torch.stack([objective.fisher_product(v) for v in eye])
 
 
+@pytest.mark.parametrize("loss", ["reinforce", "ratio"])
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_maml_gradient_is_the_finite_difference_of_the_whole_objective(
-    policy: GaussianMLP, steps: int
+    policy: GaussianMLP, steps: int, loss: Loss
 ) -> None:
-    f = as_function_of_theta(policy, steps)
+    f = as_function_of_theta(policy, steps, loss)
     expected = finite_differences(lambda x: f(x)[0], flatten(theta_of(policy)))
-    torch.testing.assert_close(gradient(policy, steps), expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(gradient(policy, steps, loss=loss), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_line_search_adapts_with_the_ratio_to_the_policy_that_sampled(policy: GaussianMLP) -> None:
+    f, objective = as_function_of_theta(policy, 2, "ratio"), make_objective(policy, 2, loss="ratio")
+    theta = theta_of(policy)
+    objective.gradient(theta)
+    trial = flatten(theta) + 0.05
+    torch.testing.assert_close(objective.evaluate(unflatten(trial, theta)), f(trial))
 
 
 def test_maml_gradient_with_relu() -> None:

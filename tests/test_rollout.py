@@ -121,6 +121,8 @@ def test_actions_are_the_policy_of_the_task_plus_noise() -> None:
     assert noise[0].abs().max() < 1e-5
     assert float(noise[1:].mean()) == pytest.approx(0, abs=0.05)
     assert float(noise[1:].std()) == pytest.approx(1, abs=0.05)
+    normal = torch.distributions.Normal(mean[1:], 1.0)
+    torch.testing.assert_close(e.log_probs[1:], normal.log_prob(e.actions[1:]).sum(-1))
 
 
 def test_collect_reports_the_episodes() -> None:

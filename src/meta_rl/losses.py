@@ -16,8 +16,9 @@ def reinforce_loss(distribution: Gaussian, samples: Samples) -> Tensor:
 def ratio_loss(distribution: Gaussian, samples: Samples) -> Tensor:
     """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t, pi_old being the policy that sampled the actions.
 
-    At pi_old its gradient is that of `reinforce_loss`. Its Hessian also has A_t grad log pi grad log pi^T, which
-    belongs to that of the expected return (Rothfuss et al. 2019, equation 11: low-variance curvature).
+    At pi_old its gradient is that of `reinforce_loss`. Its Hessian also has A_t grad log pi grad log pi^T,
+    without which it is no estimate of that of the expected return, even where a single action earns it
+    (Rothfuss et al. 2019, section 4: low-variance curvature).
     """
     ratio = torch.exp(distribution.log_prob(samples.actions) - samples.log_probs)
     return -masked_mean(ratio * samples.advantages, samples.mask)

@@ -55,8 +55,8 @@ class MetaLearner(L.LightningModule):
         inner_optimizer_args: Its further arguments.
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
-        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`. Policies adapt alike;
-            MAML's second order differs.
+        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`. Policies adapt
+            alike, MAML's second order differs: see `meta_rl.losses.ratio_loss`.
         policy: Shape of the policy.
 
     Raises:
