@@ -189,6 +189,7 @@ def test_log_std_may_stay_fixed(policy: GaussianMLP, name: str) -> None:
         ({"inner_lr": [0.1, -0.1]}, "inner_lr"),
         ({"inner_lr": []}, "inner_lr"),
         ({"inner_lr": float("nan")}, "inner_lr"),
+        ({"loss": "ratios"}, "inner_loss must be one of reinforce, ratio"),
         ({"optimizer": "sgdd"}, "inner_optimizer 'sgdd'"),
         ({"optimizer": "apply_updates"}, "inner_optimizer 'apply_updates'"),
         ({"optimizer": "Adam"}, "inner_optimizer 'Adam'"),

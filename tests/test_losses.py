@@ -45,6 +45,16 @@ def test_ratio_by_hand() -> None:
     torch.testing.assert_close(ratio_loss(moved, HAND), surrogate_loss(moved, STANDARD, HAND))
 
 
+def test_a_ratio_on_padding_may_overflow() -> None:
+    far = torch.tensor([0.0, 0.0, 1e4]).double()[:, None].requires_grad_()
+    loss = ratio_loss(
+        Gaussian(far, torch.zeros(3, 1)), HAND._replace(log_probs=HAND.log_probs - 1e9 * (1 - HAND.mask))
+    )
+    (gradient,) = torch.autograd.grad(loss, far)
+    assert float(loss.detach()) == pytest.approx(-0.5)
+    assert gradient.isfinite().all()
+
+
 def derivatives(loss: Callable[[Gaussian, Samples], Tensor], samples: Samples) -> tuple[float, float]:
     """The first and second derivative by the mean, at a standard normal."""
     mean = torch.zeros(1, requires_grad=True, dtype=torch.float64)
@@ -60,7 +70,7 @@ def test_inner_losses_have_the_same_gradient_and_another_hessian() -> None:
     assert derivatives(ratio_loss, HAND) == pytest.approx((0, 1.5))
 
 
-def test_the_hessian_of_the_ratio_is_that_of_the_expected_return() -> None:
+def test_the_hessian_of_the_ratio_is_that_of_the_expected_return_of_an_action() -> None:
     """E[a^3 + a^2] = m^3 + 3 m + m^2 + 1 for a ~ N(m, 1): derivatives 3 and 2 at 0, by exact quadrature."""
     nodes, weights = (torch.from_numpy(x) for x in hermegauss(10))
     returns = nodes**3 + nodes**2

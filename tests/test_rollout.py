@@ -11,7 +11,7 @@ from torch import Tensor
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import repeat
+from meta_rl.inner import LOSSES, InnerLoop, repeat
 from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
@@ -135,6 +135,29 @@ def test_collect_reports_the_episodes() -> None:
     for actions, mask, task in zip(batch.samples.actions, batch.samples.mask, range(N), strict=True):
         assert torch.equal(actions[mask > 0], e.actions[task][e.mask[task] > 0])  # without the padding
     assert batch.seconds > 0
+
+
+class Derived(GaussianMLP):
+    """Its distributions are computed by `forward`, task by task."""
+
+
+@pytest.mark.parametrize("kind", [GaussianMLP, Derived])
+@pytest.mark.parametrize("pooled", [False, True])
+def test_ratios_to_the_collected_probabilities_are_1(kind: type[GaussianMLP], pooled: bool) -> None:
+    policy = kind(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
+    tasks = Counter().sample_tasks(N, torch.Generator())
+    sampler = Sampler(Counter(), K, AdvantageEstimator(pooled=pooled))
+    by_loss = {}
+    for loss in LOSSES:
+        inner, phi = InnerLoop(policy, [0.5, 0.3], loss=loss), params
+        state = inner.init(phi)
+        for step in range(2):
+            samples = sampler.collect(policy, phi, tasks, TaskStreams(0, 0, step)).samples
+            assert samples.mask.mean() < 1  # there is padding
+            phi, state = inner.step(phi, state, samples)
+        by_loss[loss] = phi
+    torch.testing.assert_close(by_loss["ratio"], by_loss["reinforce"], rtol=1e-4, atol=1e-5)
 
 
 def test_same_seed_same_numbers() -> None:

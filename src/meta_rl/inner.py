@@ -20,6 +20,7 @@ from meta_rl.types import Params, Samples
 # derivative finite where a gradient is exactly 0, as a dead unit's is.
 POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_value": 1e-16}
 
+Loss = Literal["reinforce", "ratio"]
 LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss}
 
 # States of the tasks that are processed together: a few arrays of 8192 x 100 activations stay in the cache.
@@ -65,12 +66,12 @@ class InnerLoop:
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
             proportional to the gradient. Derivatives take the variance for a constant.
-        loss: "reinforce", the published one, or "ratio". Both have the same gradient where the episodes were
-            sampled, and so adapt alike; what differs is how the step depends on where it starts from, which
-            is all that MAML's second order is about. See `losses.ratio_loss`.
+        loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients are the same. What
+            differs is how the step depends on where it starts from: MAML's derivatives, and the line search
+            of MAML and FOMAML. See `losses.ratio_loss`.
 
     Raises:
-        ValueError: for a rate that is not positive, and for an unknown optimizer or argument.
+        ValueError: for a rate that is not positive, and for an unknown loss, optimizer or argument.
         UserError: if a policy has no variance to scale by.
     """
 
@@ -82,7 +83,7 @@ class InnerLoop:
         optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
-        loss: Literal["reinforce", "ratio"] = "reinforce",
+        loss: Loss = "reinforce",
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
@@ -97,7 +98,9 @@ class InnerLoop:
             )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance
-        self._loss = LOSSES[loss]
+        if loss not in LOSSES:
+            raise ValueError(f"inner_loss must be one of {', '.join(LOSSES)}, got {loss}")
+        self.loss: Loss = loss
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
     def init(self, params: Params) -> InnerState:
@@ -148,7 +151,7 @@ class InnerLoop:
             params = {k: v if v.requires_grad else v.detach().requires_grad_() for k, v in params.items()}
             outputs = distribution(self.policy, params, samples.observations)
             # A task's loss depends on no other's parameters: the sum's gradient holds that of each.
-            loss = vmap(self._loss)(outputs, samples).sum()
+            loss = vmap(LOSSES[self.loss])(outputs, samples).sum()
             grads = torch.autograd.grad(
                 loss, list(params.values()), create_graph=again, materialize_grads=True
             )

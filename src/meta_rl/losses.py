@@ -16,18 +16,18 @@ def reinforce_loss(distribution: Gaussian, samples: Samples) -> Tensor:
 def ratio_loss(distribution: Gaussian, samples: Samples) -> Tensor:
     """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t, pi_old being the policy that sampled the actions.
 
-    At pi_old its gradient is that of `reinforce_loss`. Its Hessian also has A_t grad log pi grad log pi^T,
-    without which it is no estimate of that of the expected return, even where a single action earns it
-    (Rothfuss et al. 2019, section 4: low-variance curvature).
+    At pi_old its gradient is that of `reinforce_loss`. Its Hessian has another term, the mean of
+    -A_t grad log pi grad log pi^T, without which it is no estimate of the Hessian of minus the expected
+    return, even where a single action earns it (Rothfuss et al. 2019, section 5: low-variance curvature).
     """
-    ratio = torch.exp(distribution.log_prob(samples.actions) - samples.log_probs)
+    log_ratio = distribution.log_prob(samples.actions) - samples.log_probs
+    ratio = torch.exp(torch.where(samples.mask > 0, log_ratio, 0.0))
     return -masked_mean(ratio * samples.advantages, samples.mask)
 
 
 def surrogate_loss(distribution: Gaussian, old: Gaussian, samples: Samples) -> Tensor:
-    """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t over valid steps (Schulman et al. 2015, equation 14)."""
-    ratio = torch.exp(distribution.log_prob(samples.actions) - old.log_prob(samples.actions))
-    return -masked_mean(ratio * samples.advantages, samples.mask)
+    """`ratio_loss` with the policy pi_old given (Schulman et al. 2015, equation 14)."""
+    return ratio_loss(distribution, samples._replace(log_probs=old.log_prob(samples.actions)))
 
 
 def mean_kl(old: Gaussian, distribution: Gaussian, mask: Tensor) -> Tensor:

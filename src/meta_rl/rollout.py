@@ -114,7 +114,7 @@ class Sampler:
             alive[task, episode] &= not trace.begun[task, episode, step]
             valid[task, episode, step:] = False
         rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
-        return Trajectories(observations, actions, log_probs, rewards, mask, alive, observation), trace
+        return Trajectories(observations, actions, rewards, mask, alive, observation, log_probs), trace
 
 
 @contextmanager

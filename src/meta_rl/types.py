@@ -20,11 +20,11 @@ class Trajectories(NamedTuple):
 
     observations: Tensor  # [N, K, T, O] before the action
     actions: Tensor  # [N, K, T, A] as sampled: not clipped
-    log_probs: Tensor  # [N, K, T] of the actions under the policy that sampled them
     rewards: Tensor  # [N, K, T]
     mask: Tensor  # [N, K, T] 1 while the episode ran, else 0; 0 in a step whose reward is not finite
     truncated: Tensor  # [N, K] True where the horizon, not the task, ended the episode
     last_observations: Tensor  # [N, K, O] after the last action of the batch; read where truncated
+    log_probs: Tensor  # [N, K, T] of the actions under the policy that sampled them
 
 
 class Samples(NamedTuple):

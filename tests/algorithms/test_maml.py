@@ -103,6 +103,13 @@ def test_first_order_changes_the_gradient() -> None:
     assert (second - first).norm() < 1e-4 * second.norm()
 
 
+def test_inner_loss_changes_the_second_order_only() -> None:
+    second, first = gradients_of_the_first_iteration()
+    second_by_ratio, first_by_ratio = gradients_of_the_first_iteration(inner_loss="ratio")
+    torch.testing.assert_close(first_by_ratio, first, rtol=1e-4, atol=1e-6)
+    assert (second_by_ratio - second).norm() > 0.02 * second.norm()
+
+
 def test_curvature_is_logged_every_n_steps() -> None:
     learner = make(MAML, curvature_every_n_steps=2)
     records = record_logs(learner)

@@ -15,7 +15,7 @@ from meta_rl import ranks
 from meta_rl.datamodule import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import InnerLoop, repeat
+from meta_rl.inner import InnerLoop, Loss, repeat
 from meta_rl.metrics import Stopwatch, batch_metrics, peak_memory_mb
 from meta_rl.policy import GaussianMLP
 from meta_rl.randomness import Phase, generator
@@ -55,8 +55,8 @@ class MetaLearner(L.LightningModule):
         inner_optimizer_args: Its further arguments.
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
-        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`. Policies adapt
-            alike, MAML's second order differs: see `meta_rl.losses.ratio_loss`.
+        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`, of which MAML's
+            second order and the line search differ. See `meta_rl.losses.ratio_loss`.
         policy: Shape of the policy.
 
     Raises:
@@ -77,7 +77,7 @@ class MetaLearner(L.LightningModule):
         inner_optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
-        inner_loss: Literal["reinforce", "ratio"] = "reinforce",
+        inner_loss: Loss = "reinforce",
         policy: PolicyConfig | None = None,
     ) -> None:
         super().__init__()

@@ -50,6 +50,7 @@ class LoadedPolicy(NamedTuple):
             rates or inner.rates,
             adapt_log_std=inner.adapt_log_std,
             scale_by_variance=inner.scale_by_variance,
+            loss=inner.loss,
         )
 
     def adapt(
