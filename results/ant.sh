@@ -5,7 +5,7 @@
 #
 # TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it is.
 # An interrupted run goes on, and with more ITERATIONS a finished one. One thread a run: two runs at once use two
-# cores better than two threads.
+# cores better than two threads. The committed runs of MAML had the option --matmul_precision medium.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 task=$1 method=$2 seed=$3

@@ -43,6 +43,27 @@ def test_the_newest_configuration_counts(tmp_path: Path) -> None:
     assert reason(path) == "partial: 12 of 13 iterations"
 
 
+def test_a_run_has_the_default_of_an_argument_that_is_newer(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old", config("FOMAML", seed=1))
+    new = write_run(tmp_path / "new", config("FOMAML", seed=2, inner_loss="ratio", fisher_fraction=1.0))
+    other = write_run(tmp_path / "other", config("MAML", seed=1))
+    runs, _ = collect([old, new, other], "evaluation")
+    settings = {run.path.name: run.settings for run in runs}
+    assert settings["new"]["model.inner_loss"] == "ratio"
+    assert settings["old"]["model.inner_loss"] == "reinforce"
+    assert settings["old"]["model.fisher_fraction"] == 1.0  # inherited from another class
+    assert "model.inner_loss" not in settings["other"]  # no run of MAML has it
+
+
+def test_an_unknown_method_is_left_as_it_is(tmp_path: Path) -> None:
+    paths = [
+        write_run(tmp_path / "a", config("mine.Own", seed=1)),
+        write_run(tmp_path / "b", config("mine.Own", seed=2, inner_loss="ratio")),
+    ]
+    runs, _ = collect(paths, "evaluation")
+    assert sorted(len(run.settings) for run in runs) == [3, 4]
+
+
 def test_what_is_done_is_not_partial(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", config(max_steps=9))
     assert reason(path) == "partial: 4 of 9 iterations"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meta_rl.report.evaluation import read_evaluation
+from meta_rl.report.newer import with_newer_settings
 from meta_rl.report.run import Run, read_evaluated, read_trained
 from meta_rl.report.select import evaluated_alike, of_one_family, without_repeats
 from meta_rl.report.unusable import Skipped, Unusable
@@ -31,6 +32,7 @@ def collect(paths: Sequence[Path], evaluation: str) -> tuple[list[Run], Skipped]
             runs.append(_read(path, evaluation, skipped))
         except Unusable as error:
             skipped.add(path, error)
+    runs = with_newer_settings(runs)
     for choose in (of_one_family, without_repeats, evaluated_alike):
         runs = choose(runs, skipped)
     return runs, skipped

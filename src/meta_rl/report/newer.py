@@ -1,0 +1,43 @@
+"""Settings that came into being after a run was made."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from meta_rl.report.run import Run
+from meta_rl.report.settings import NAMES
+
+
+def with_newer_settings(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with the defaults of arguments that they lack and others of the same method have.
+
+    Only for the package's own methods: what an argument of another class defaults to is in code that need not
+    be here.
+    """
+    known: dict[str, set[str]] = {}
+    for run in runs:
+        known.setdefault(run.method, set()).update(run.settings)
+    return [_complete(run, known[run.method] - set(run.settings)) for run in runs]
+
+
+def _complete(run: Run, missing: set[str]) -> Run:
+    if not missing:
+        return run
+    defaults = {key: value for key, value in _defaults(run.method).items() if key in missing}
+    return replace(run, settings={**run.settings, **defaults})
+
+
+def _defaults(method: str) -> dict[str, Any]:
+    """The defaults of a method's arguments, inherited ones too, by dotted name; empty for an unknown method."""
+    from meta_rl import algorithms  # loads torch, which most reports do without
+
+    originals = {name: original for original, name in NAMES.items()}
+    found = getattr(algorithms, originals.get(method, method), None)
+    parameters = [
+        parameter
+        for base in reversed(inspect.getmro(found) if inspect.isclass(found) else ())
+        if "__init__" in vars(base)
+        for parameter in inspect.signature(base.__init__).parameters.values()
+    ]
+    return {f"model.{p.name}": p.default for p in parameters if p.default is not inspect.Parameter.empty}
