@@ -29,7 +29,7 @@ def _complete(run: Run, missing: set[str]) -> Run:
 
 
 def _defaults(method: str) -> dict[str, Any]:
-    """The defaults of a method's arguments, inherited ones too, by dotted name; empty for an unknown method."""
+    """The defaults of a method's arguments, inherited ones too, by dotted name; none of an unknown one."""
     from meta_rl import algorithms  # loads torch, which most reports do without
 
     originals = {name: original for original, name in NAMES.items()}
