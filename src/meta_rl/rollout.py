@@ -12,6 +12,7 @@ from meta_rl.envs import BatchedEnv
 from meta_rl.errors import UserError
 from meta_rl.failures import OnFailure, Trace, find_failures, finite, judge, warn
 from meta_rl.inner import distribution
+from meta_rl.policy import Gaussian
 from meta_rl.randomness import TaskStreams
 from meta_rl.states import pack
 from meta_rl.types import Batch, Params, Trajectories
@@ -98,16 +99,19 @@ class Sampler:
         observation = torch.where(alive[..., None], observation, 0.0)
         steps = []
         for t in range(env.horizon):
-            chosen_by = distribution(policy, params, observation)
-            action = chosen_by.mean + chosen_by.log_std.exp() * noise[t]
+            mean, log_std = distribution(policy, params, observation)
+            action = mean + log_std.exp() * noise[t]
             following, reward, terminated = env.step(action)
             if t == 0:
                 _check_shapes(env, observation, following, reward, terminated)
-            steps.append((observation, action, chosen_by.log_prob(action), reward, alive, terminated))
+            steps.append((observation, action, mean, log_std, reward, alive, terminated))
             alive = alive & ~terminated & reward.isfinite() & finite(following)
             # An episode that has ended keeps its last observation, whatever the simulator shows for it.
             observation = torch.where(alive[..., None], following, observation)
-        observations, actions, log_probs, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
+        observations, actions, means, log_stds, *traced = (
+            torch.stack(x, 2) for x in zip(*steps, strict=True)
+        )
+        log_probs = Gaussian(means, log_stds).log_prob(actions)  # once, not in every step
         trace = Trace(*traced)
         valid = trace.begun & trace.rewards.isfinite()
         for task, episode, step in (failure[:3] for failure in env.failures):
