@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 from meta_rl.errors import UserError, one_line
+from meta_rl.experiment.constructor import constructor_parameters
 
 IMPORT_REMEDY = "put its directory on PYTHONPATH, or install it"
 
@@ -137,18 +138,10 @@ def _unknown(key: str, known: Collection[str]) -> str:
 
 def _parameters(class_path: str) -> dict[str, Any]:
     """Names and types of the constructor's parameters, those of the base classes included."""
-    cls = pydoc.locate(class_path)
-    found = {}
-    for base in reversed(cls.__mro__[:-1]) if inspect.isclass(cls) else ():
-        if "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
-            found |= {
-                p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-            }
-    found.pop("self", None)
+    hints = {name: p.annotation for name, p in constructor_parameters(pydoc.locate(class_path)).items()}
     # A missing annotation, or one postponed as text, says nothing.
     empty = inspect.Parameter.empty
-    return {name: Any if hint is empty or isinstance(hint, str) else hint for name, hint in found.items()}
+    return {name: Any if hint is empty or isinstance(hint, str) else hint for name, hint in hints.items()}
 
 
 def _similar_class(class_path: str) -> str:

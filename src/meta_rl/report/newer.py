@@ -1,10 +1,10 @@
 """Settings that came into being after a run was made."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from meta_rl.experiment.constructor import constructor_parameters
 from meta_rl.report.run import Run
 from meta_rl.report.settings import NAMES
 
@@ -33,11 +33,5 @@ def _defaults(method: str) -> dict[str, Any]:
     from meta_rl import algorithms  # loads torch, which most reports do without
 
     originals = {name: original for original, name in NAMES.items()}
-    found = getattr(algorithms, originals.get(method, method), None)
-    parameters = [
-        parameter
-        for base in reversed(inspect.getmro(found) if inspect.isclass(found) else ())
-        if "__init__" in vars(base)
-        for parameter in inspect.signature(base.__init__).parameters.values()
-    ]
-    return {f"model.{p.name}": p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    parameters = constructor_parameters(getattr(algorithms, originals.get(method, method), None))
+    return {f"model.{name}": p.default for name, p in parameters.items() if p.default is not p.empty}
