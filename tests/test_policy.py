@@ -90,12 +90,26 @@ def test_initial_policy() -> None:
     assert all(torch.equal(p, q) for p, q in zip(policy.parameters(), again.parameters(), strict=True))
 
 
+def test_output_gain_scales_the_last_layer_alone() -> None:
+    plain, small = (
+        dict(
+            GaussianMLP(
+                3, 2, (8,), output_gain=g, generator=torch.Generator().manual_seed(3)
+            ).named_parameters()
+        )
+        for g in (1.0, 0.01)
+    )
+    for name, weight in plain.items():
+        torch.testing.assert_close(small[name], weight * (0.01 if name == "mean.2.weight" else 1))
+
+
 @pytest.mark.parametrize(
     ("arguments", "key"),
     [
         ({"hidden_sizes": (8, 0)}, "hidden_sizes"),
         ({"init_std": -1.0}, "init_std"),
         ({"min_std": 0.0}, "min_std"),
+        ({"output_gain": 0.0}, "output_gain"),
     ],
 )
 def test_impossible_values(arguments: dict, key: str) -> None:

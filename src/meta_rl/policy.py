@@ -49,13 +49,15 @@ class GaussianMLP(nn.Module):
         hidden_sizes: Width of each hidden layer.
         nonlinearity: Between the layers.
         init_std: Initial standard deviation.
+        output_gain: Factor on the last layer's initial weights. A small one, such as 0.01, lets all actions
+            start around 0, whatever the observation (Andrychowicz et al. 2021, section 3.2).
         min_std: Lower bound of the standard deviation. Below it the parameter has no gradient, so a policy
             that reaches the bound stays there.
         normalize_observations: Whether the layers see observations in units of their running spread.
         generator: Source of the initial weights (Glorot-uniform; biases 0), the global one if None.
 
     Raises:
-        ValueError: if a width is below 1 or a standard deviation is not positive.
+        ValueError: if a width is below 1, or a standard deviation or `output_gain` is not positive.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class GaussianMLP(nn.Module):
         hidden_sizes: Sequence[int] = (100, 100),
         nonlinearity: Literal["relu", "tanh", "elu"] = "relu",
         init_std: float = 1.0,
+        output_gain: float = 1.0,
         min_std: float = 1e-6,
         normalize_observations: bool = False,
         generator: torch.Generator | None = None,
@@ -76,17 +79,21 @@ class GaussianMLP(nn.Module):
             raise ValueError(
                 f"init_std must be finite and at least min_std > 0, got {init_std} and min_std={min_std}"
             )
+        if not 0 < output_gain < math.inf:
+            raise ValueError(f"output_gain must be positive and finite, got {output_gain}")
         sizes = [observation_size, *hidden_sizes]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), NONLINEARITIES[nonlinearity]()]
-        self.mean = nn.Sequential(*layers, nn.Linear(sizes[-1], action_size))
+        last = nn.Linear(sizes[-1], action_size)
+        self.mean = nn.Sequential(*layers, last)
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(init_std)))
         self.min_log_std = math.log(min_std)
         self.normalizer = RunningNormalizer(observation_size) if normalize_observations else None
         for module in self.mean:
             if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight, generator=generator)
+                gain = output_gain if module is last else 1.0
+                nn.init.xavier_uniform_(module.weight, gain, generator=generator)
                 nn.init.zeros_(module.bias)
 
     def forward(self, observations: Tensor) -> Gaussian:

@@ -227,9 +227,10 @@ def test_a_checkpoint_without_some_weights_is_one_line(lab: Any, refused: Callab
     assert "last.ckpt does not fit model.init_args and data.env: Missing key" in line
 
 
-def test_the_initial_standard_deviation_may_change(lab: Any) -> None:
+def test_how_the_weights_began_may_change(lab: Any) -> None:
     assert lab.train() == 0
-    assert lab.train("--trainer.max_steps=4", "--ckpt_path=last", "--model.policy.init_std=2") == 0
+    began = ("--model.policy.init_std=2", "--model.policy.output_gain=0.1")
+    assert lab.train("--trainer.max_steps=4", "--ckpt_path=last", *began) == 0
 
 
 def test_last_where_there_is_none(refused: Callable[..., str]) -> None:

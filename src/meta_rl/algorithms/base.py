@@ -30,6 +30,7 @@ class PolicyConfig:
         hidden_sizes: Width of each hidden layer.
         nonlinearity: Between the layers.
         init_std: Initial standard deviation of the actions.
+        output_gain: Factor on the last layer's initial weights; 0.01 lets all actions start around 0.
         min_std: Lower bound of the standard deviation; a policy that reaches it stays there.
         normalize_observations: Whether the layers see observations in units of their running spread.
     """
@@ -37,6 +38,7 @@ class PolicyConfig:
     hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
     nonlinearity: Literal["relu", "tanh", "elu"] = "relu"
     init_std: float = 1.0
+    output_gain: float = 1.0
     min_std: float = 1e-6
     normalize_observations: bool = False
 

@@ -163,6 +163,7 @@ def _fixed(config: dict[str, Any]) -> dict[str, Any]:
     """What a run has to keep, since it decides what the weights mean: learner, environment and policy."""
     model = config["model"]
     policy = vars(PolicyConfig()) | (model.get("init_args", {}).get("policy") or {})
-    del policy["init_std"]  # the weights have taken its place
+    for initial in ("init_std", "output_gain"):
+        del policy[initial]  # the weights have taken its place
     kept = {"class_path": model["class_path"], "init_args": {"policy": policy}}
     return flatten({"model": kept, "data": {"env": portable(config)["data"]["env"]}})
