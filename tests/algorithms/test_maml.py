@@ -1,6 +1,5 @@
 """MAML and FOMAML through a real trainer: they learn, what they log is sane, and resuming is exact."""
 
-import logging
 import math
 from typing import Any
 
@@ -62,22 +61,18 @@ def test_an_accepted_step_obeys_the_trust_region(algorithm: type[MAML]) -> None:
 
 
 @BOTH
-def test_a_constant_reward_changes_nothing(algorithm: type[MAML], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_constant_reward_changes_nothing(algorithm: type[MAML]) -> None:
     # One step and a power of two of episodes: the mean of equal numbers, and so the advantage, is exact.
     learner = make(algorithm)
     data = RolloutDataModule(ConstantReward(horizon=1), meta_batch_size=4, fast_batch_size=16)
     learner.build(data.env, data.seed)
     before, records = flatten(learner.theta()).clone(), record_logs(learner)
-    with caplog.at_level(logging.WARNING, logger="meta_rl.algorithms.maml"):
-        fit(learner, data, 3)
+    fit(learner, data, 3)
     assert torch.equal(flatten(learner.theta()), before)
     for record in records:
         assert record["gradient_norm"] == record["kl"] == record["accepted_step_fraction"] == 0
         assert record["outer_step_outcome"] == Outcome.NO_DIRECTION
         assert record["return_pre"] == record["return_post"] == 1
-    assert [r.getMessage() for r in caplog.records].count(
-        "iteration 3: no outer step accepted (NO_DIRECTION)"
-    )
 
 
 @BOTH

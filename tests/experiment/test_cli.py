@@ -125,6 +125,7 @@ def test_the_console_says_what_runs_how_it_goes_and_how_to_go_on(
     assert "FOMAML on PointMass, 2 tasks x 2 episodes" in first
     assert progress[-1].startswith("iteration 3/3  pre -")
     assert all(word in progress[-1] for word in ("post -", "kl 0.", "env steps/s", "0:00:00 left"))
+    assert "rejected" not in progress[-1]
     assert "evaluate.py --checkpoint runs/tiny/checkpoints/last.ckpt" in last
     assert output.err == ""
     assert all(character.isprintable() or character == "\n" for character in output.out)
@@ -189,3 +190,14 @@ def test_a_signal_before_training_leaves_nothing_behind(lab: Any, number: signal
     assert ended.value.code == 128 + number
     assert not lab.runs.exists()
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_rejected_outer_steps_are_counted_in_the_progress_line(
+    lab: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    constant = {"class_path": "meta_rl.envs.probes.ConstantReward", "init_args": {"horizon": 1}}
+    # A power of two of episodes: the mean of equal numbers, and so the advantage, is exact.
+    assert lab.train(data={"env": constant, "meta_batch_size": 2, "fast_batch_size": 16}) == 0
+    output = capsys.readouterr()
+    assert "3 rejected" in output.out.splitlines()[-2]
+    assert output.err == ""

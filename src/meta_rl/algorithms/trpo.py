@@ -1,20 +1,16 @@
 """The outer step that MAML, FOMAML and the trained baselines share: TRPO, or Adam on the same gradient."""
 
-import logging
 import math
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from meta_rl import ranks
 from meta_rl.algorithms.base import MetaLearner, as_gradient
 from meta_rl.metrics import Stopwatch
 from meta_rl.objective import MetaObjective
-from meta_rl.optim import Outcome, TrustRegion
+from meta_rl.optim import TrustRegion
 from meta_rl.types import Batch, Params
-
-log = logging.getLogger(__name__)
 
 
 class TRPOLearner(MetaLearner):
@@ -88,8 +84,6 @@ class TRPOLearner(MetaLearner):
         assert report is not None
         watch.seconds["cg"] += report.seconds_cg
         watch.seconds["line_search"] += report.seconds_line_search
-        if report.outcome is not Outcome.ACCEPTED and ranks.index() == 0:
-            log.warning("iteration %d: no outer step accepted (%s)", self.global_step, report.outcome.name)
         return {
             "loss_after": report.loss,
             "kl": report.kl,

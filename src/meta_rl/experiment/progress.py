@@ -15,8 +15,9 @@ SECONDS_BETWEEN_LINES = 10  # where the output is not a terminal
 
 
 class Progress(ProgressBar):
-    """Iteration, returns before and after adaptation, KL, speed and time left.
+    """Iteration, returns before and after adaptation, KL, speed, rejected outer steps and time left.
 
+    Rejected steps are counted since this start, and shown if there are any.
     A bar in a terminal; plain lines now and then in a file or pipe, without control characters.
     """
 
@@ -24,6 +25,7 @@ class Progress(ProgressBar):
         super().__init__()
         self.enabled = True
         self.bar: tqdm | None = None
+        self.rejected = 0
 
     def enable(self) -> None:
         self.enabled = True
@@ -43,6 +45,7 @@ class Progress(ProgressBar):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         now = time.monotonic()
+        self.rejected += int(trainer.callback_metrics.get("outer_step_outcome", 0) > 0)
         if self.bar is not None:
             self.bar.set_description_str(self._describe(trainer), refresh=False)
             self.bar.update(trainer.global_step - self.bar.n)
@@ -78,6 +81,8 @@ class Progress(ProgressBar):
         shown["env_steps_per_s"] = "{:,.0f} env steps/s"
         metrics = trainer.callback_metrics
         parts += [text.format(metrics[name].item()) for name, text in shown.items() if name in metrics]
+        if self.rejected:
+            parts.append(f"{self.rejected} rejected")
         if last > 0:
             left = (last - step) * (time.monotonic() - self.start) / (step - self.first_step)
             parts.append(f"{timedelta(seconds=round(left))} left")
