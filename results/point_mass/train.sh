@@ -38,7 +38,7 @@ for iterations in ${ITERATIONS:-100 400}; do
     if [ ! -e "$kept" ]; then
         resume=()
         [ -e "$run/checkpoints/last.ckpt" ] && resume=(--ckpt_path last)
-        python train.py --config "conf/${algorithm}_point_mass.yaml" --runs_dir runs/point_mass --name "$name" \
+        python train.py --config "conf/paper/${algorithm}_point_mass.yaml" --runs_dir runs/point_mass --name "$name" \
             "${arguments[@]}" --trainer.max_steps="$iterations" "${resume[@]}"
         cp "$run/checkpoints/last.ckpt" "$kept.tmp" && mv "$kept.tmp" "$kept"
     fi

@@ -65,7 +65,7 @@ class InnerLoop:
         scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
-            proportional to the gradient. Derivatives take the variance for a constant.
+            proportional to the gradient. Derivatives go through the variance as well.
         loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients are the same. What
             differs is how the step depends on where it starts from: MAML's derivatives, and the line search
             of MAML and FOMAML. See `losses.ratio_loss`.
@@ -114,8 +114,7 @@ class InnerLoop:
         updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
         rate: float | Tensor = self.rates[min(state.index, len(self.rates) - 1)]
         if self.scale_by_variance:
-            # A constant to MAML, which would otherwise widen the policy for the sake of longer steps.
-            rate = rate * cast(GaussianMLP, self.policy).variance(params).detach()
+            rate = rate * cast(GaussianMLP, self.policy).variance(params)
         updates = {
             name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
             for name, u in updates.items()
