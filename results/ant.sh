@@ -3,7 +3,8 @@
 #
 #   [ITERATIONS=400] results/ant.sh TASK METHOD SEED [option of train.py ...]      for example: results/ant.sh ant_dir maml 1
 #
-# TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it is.
+# TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it was then,
+# without the small last layer and with a discount of 0.99. MAML's derivatives took the factor of its rates for a constant.
 # An interrupted run goes on, and with more ITERATIONS a finished one. One thread a run: two runs at once use two
 # cores better than two threads. The committed runs of MAML had the option --matmul_precision medium.
 set -euo pipefail
@@ -27,7 +28,7 @@ else
         *) iterations=500 ;;
     esac
     python train.py --config "$config" --runs_dir "runs/$task" --name "$name" --seed_everything="$seed" \
-        --data.env.num_threads=1 --trainer.max_steps="${ITERATIONS:-$iterations}" --ckpt_path auto "${@:4}"
+        --data.env.num_threads=1 --model.policy.output_gain=1 --data.gamma=0.99 --trainer.max_steps="${ITERATIONS:-$iterations}" --ckpt_path auto "${@:4}"
     policy=(--checkpoint "$run/checkpoints/last.ckpt" "${rates[@]}")
 fi
 
