@@ -42,9 +42,11 @@ def make_objective(
     scale: float = 1.0,
     query: Samples = QUERY,
     loss: Loss = "reinforce",
+    scale_by_variance: bool = False,
     **arguments: Any,
 ) -> MetaObjective:
-    inner = InnerLoop(policy, [scale * rate for rate in RATES], loss=loss)
+    rates = [scale * rate for rate in RATES]
+    inner = InnerLoop(policy, rates, loss=loss, scale_by_variance=scale_by_variance)
     support = SUPPORT[:steps]
     adapted = {name: p.detach() for name, p in inner.adapt(shared(policy), support).items()}
     return MetaObjective(policy, inner, support, adapted, query, first_order, **arguments)
@@ -122,6 +124,27 @@ def test_maml_gradient_is_the_finite_difference_of_the_whole_objective(
     f = as_function_of_theta(policy, steps, loss)
     expected = finite_differences(lambda x: f(x)[0], flatten(theta_of(policy)))
     torch.testing.assert_close(gradient(policy, steps, loss=loss), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_maml_with_rates_of_the_variance_agrees_with_what_its_line_search_sees(
+    policy: GaussianMLP, steps: int
+) -> None:
+    """Gradient and curvature of the loss and KL after adaptation with the variance of every trial."""
+    theta = theta_of(policy)
+    objective = make_objective(policy, steps, scale_by_variance=True)
+    grads = torch.cat([g.reshape(-1) for g in objective.gradient(theta)[1]])
+
+    def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
+        return objective.evaluate(unflatten(x, theta))
+
+    x = flatten(theta)
+    expected = finite_differences(lambda x: evaluate(x)[0], x)
+    torch.testing.assert_close(grads, expected, rtol=1e-6, atol=1e-8)
+    v = torch.randn(x.shape, generator=torch.Generator().manual_seed(5), dtype=x.dtype)
+    h = 1e-3  # the KL is 0 at theta: (KL(x + h v) + KL(x - h v)) / h^2 is v^T H v
+    curvature = (evaluate(x + h * v)[1] + evaluate(x - h * v)[1]) / h**2
+    torch.testing.assert_close(v @ objective.fisher_product(v), curvature, rtol=1e-3, atol=0)
 
 
 def test_the_line_search_adapts_with_the_ratio_to_the_policy_that_sampled(policy: GaussianMLP) -> None:

@@ -84,8 +84,8 @@ def test_every_shipped_config_builds(file: Path) -> None:
 def test_every_method_has_a_config_for_every_task_family_of_the_paper() -> None:
     methods = ("maml", "fomaml", "reptile", "pretrained", "oracle", "random")
     for folder, families in (
-        (CONF, ("point_mass", "ant_dir", "ant_vel")),
-        (CONF / "paper", ("ant_dir", "ant_vel")),
+        (CONF, ("point_mass", "ant_dir", "ant_vel", "cheetah_dir", "cheetah_vel")),
+        (CONF / "paper", ("ant_dir", "ant_vel", "cheetah_dir", "cheetah_vel")),
     ):
         assert {f"{m}_{f}" for m in methods for f in families} <= {
             file.stem for file in folder.glob("*.yaml")

@@ -14,7 +14,7 @@ def collect(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_and_back(lab: Any) -> None:
-    """A finished and an unfinished run on a new machine: the one is whole, the other ends as if it had stayed."""
+    """On a new machine a finished run is whole, and an unfinished one ends as if it had stayed."""
     assert lab.train("--name=whole", "--trainer.max_steps=6") == 0
     assert lab.train("--name=half", "--trainer.max_steps=4") == 0
     evaluation = lab.runs / "whole/evaluation"
@@ -59,6 +59,17 @@ def test_what_is_there_is_left_alone_and_a_new_collection_replaces_the_old(lab: 
     assert collect("runs", "store").returncode == 0
     last = "tiny/checkpoints/last.ckpt"
     assert (Path("store") / last).read_bytes() == (lab.runs / last).read_bytes()
+
+
+def test_a_run_that_began_anew_does_not_replace_what_is_stored(lab: Any) -> None:
+    assert lab.train("--trainer.max_steps=3") == 0
+    assert collect("runs", "store").returncode == 0
+    before = {p: p.read_bytes() for p in Path("store").rglob("*") if p.is_file()}
+    lab.runs.rename("lost")
+    assert lab.train("--trainer.max_steps=2") == 0
+    result = collect("runs", "store")
+    assert "store/tiny has trained further: left alone" in result.stdout
+    assert {p: p.read_bytes() for p in Path("store").rglob("*") if p.is_file()} == before
 
 
 @pytest.mark.parametrize("arguments", [[], ["nowhere"], ["--restore", "runs", "nowhere"], ["empty"]])

@@ -25,7 +25,6 @@ class Progress(ProgressBar):
         super().__init__()
         self.enabled = True
         self.bar: tqdm | None = None
-        self.rejected = 0
 
     def enable(self) -> None:
         self.enabled = True
@@ -36,6 +35,7 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.first_step = self.printed_step = trainer.global_step
         self.start, self.printed = time.monotonic(), -math.inf
+        self.rejected = 0
         if self.enabled and sys.stdout.isatty():
             total = trainer.max_steps if trainer.max_steps > 0 else None
             bar = "{bar:12} {desc}" if total else "{desc}"
