@@ -4,7 +4,8 @@
 #   [ITERATIONS=400] results/ant.sh TASK METHOD SEED [option of train.py ...]      for example: results/ant.sh ant_dir maml 1
 #
 # TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it was then,
-# without the small last layer and with a discount of 0.99. MAML's derivatives took the factor of its rates for a constant.
+# without the small last layer, with a discount of 0.99 and lambda 0.95. MAML's derivatives took the factor of its rates for
+# a constant: its runs need commit c11d3c6 or an earlier one.
 # An interrupted run goes on, and with more ITERATIONS a finished one. One thread a run: two runs at once use two
 # cores better than two threads. The committed runs of MAML had the option --matmul_precision medium.
 set -euo pipefail
@@ -15,7 +16,10 @@ run=runs/$task/$name config=conf/${method}_$task.yaml
 export WANDB_MODE=disabled OMP_NUM_THREADS=1
 
 rates=() video=()
-case $method in maml | fomaml) rates=(--inner_lr "[1.0,0.3]") ;; esac # a second step of 1.0 would overshoot
+case $method in
+    maml | fomaml) rates=(--inner_lr "[1.0,0.3]") ;; # a second step of 1.0 would overshoot
+    pretrained) rates=(--inner_lr "[1.0]") ;;
+esac
 case $method-$seed in maml-1 | fomaml-1) video=(--video 1) ;; esac
 
 if [ "$method" = random ]; then
@@ -28,7 +32,8 @@ else
         *) iterations=500 ;;
     esac
     python train.py --config "$config" --runs_dir "runs/$task" --name "$name" --seed_everything="$seed" \
-        --data.env.num_threads=1 --model.policy.output_gain=1 --data.gamma=0.99 --trainer.max_steps="${ITERATIONS:-$iterations}" --ckpt_path auto "${@:4}"
+        --data.env.num_threads=1 --model.policy.output_gain=1 --data.gamma=0.99 --data.gae_lambda=0.95 \
+        --trainer.max_steps="${ITERATIONS:-$iterations}" --ckpt_path auto "${@:4}"
     policy=(--checkpoint "$run/checkpoints/last.ckpt" "${rates[@]}")
 fi
 

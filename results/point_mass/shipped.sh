@@ -2,6 +2,8 @@
 # One run of the shipped configurations, trained, and evaluated on 40 unseen tasks with random starts and from the origin:
 #
 #   results/point_mass/shipped.sh METHOD SEED            METHOD: maml, fomaml, reptile
+#
+# origin_goals.csv has the goals that `evaluate.py --seed 424242` draws without starts; a start left out is the origin.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 method=$1 seed=$2
