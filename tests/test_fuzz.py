@@ -46,7 +46,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[soak_checkpoin
 def test_mutated_configurations_end_in_one_line_or_train_as_asked(tmp_path: Path) -> None:
     files = soak_configs.shipped()
     kinds: Counter[str] = Counter()
-    for number in range(25):
+    for number in range(32):
         r = random.Random(f"test {number}")
         content, mutation = soak_configs.mutate(r, r.choice(files))
         kind, finding = soak_config_check.check(content, mutation, tmp_path / str(number))
