@@ -24,9 +24,9 @@ from ant_rollout import Physics  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.algorithms.base import peak_memory_mb  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection  # noqa: E402
-from meta_rl.metrics import peak_memory_mb  # noqa: E402
 
 ALGORITHMS = {"FOMAML": FOMAML, "MAML": MAML}
 PHASES = ("sampling", "inner", "gradient", "cg", "line_search")

@@ -26,9 +26,9 @@ import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from meta_rl.algorithms import FOMAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection, MujocoEnv  # noqa: E402
-from meta_rl.inner import repeat  # noqa: E402
+from meta_rl.policy import repeat  # noqa: E402
 from meta_rl.randomness import TaskStreams, generator  # noqa: E402
 
 PEER_ENVIRONMENTS = 64

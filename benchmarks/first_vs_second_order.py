@@ -43,16 +43,16 @@ from tqdm import tqdm  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Reptile  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.algorithms.base import Stopwatch, peak_memory_mb  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass  # noqa: E402
-from meta_rl.experiment.provenance import commit, machine, versions  # noqa: E402
-from meta_rl.inner import repeat  # noqa: E402
-from meta_rl.metrics import Stopwatch, peak_memory_mb  # noqa: E402
-from meta_rl.types import Batch, Params  # noqa: E402
+from meta_rl.policy import repeat  # noqa: E402
+from meta_rl.run.record import commit, machine, versions  # noqa: E402
+from meta_rl.types import Experience, Params  # noqa: E402
 
 ALGORITHMS: dict[str, type[MetaLearner]] = {"MAML": MAML, "FOMAML": FOMAML, "Reptile": Reptile}
 WARM_UP = 1  # rounds of each case that are not counted
-PRELOADED = ["meta_rl.algorithms", "meta_rl.datamodule", "meta_rl.envs"]
+PRELOADED = ["meta_rl.algorithms", "meta_rl.data", "meta_rl.envs"]
 
 
 class Family(NamedTuple):
@@ -91,11 +91,11 @@ class Recorder(RolloutDataModule):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.collected: list[Batch] = []
+        self.collected: list[Experience] = []
 
     def collect(
         self, policy: nn.Module, params: Params, tasks: torch.Tensor, iteration: int, phase: int
-    ) -> Batch:
+    ) -> Experience:
         self.collected.append(super().collect(policy, params, tasks, iteration, phase))
         return self.collected[-1]
 
@@ -112,7 +112,7 @@ class Timer(L.Callback):
         self.step = float(trainer.callback_metrics["time_update"])
 
 
-def gradient_seconds(learner: MetaLearner, theta: Params, collected: list[Batch]) -> float:
+def gradient_seconds(learner: MetaLearner, theta: Params, collected: list[Experience]) -> float:
     """Time of the meta-gradient at `theta` on the episodes of an iteration, with a single adaptation."""
     support = collected[: learner.num_inner_steps]
     watch = Stopwatch()

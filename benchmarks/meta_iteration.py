@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.algorithms.base import peak_memory_mb  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import PointMass  # noqa: E402
-from meta_rl.inner import repeat  # noqa: E402
-from meta_rl.metrics import peak_memory_mb  # noqa: E402
+from meta_rl.policy import repeat  # noqa: E402
 from meta_rl.randomness import Phase  # noqa: E402
 
 PHASES = ("sampling", "inner", "gradient", "cg", "line_search")

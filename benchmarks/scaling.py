@@ -37,7 +37,7 @@ from torch.nn.utils import parameters_to_vector  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection  # noqa: E402
 
 TASKS = (1, 2, 5, 10, 20, 40)

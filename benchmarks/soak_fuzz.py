@@ -17,8 +17,9 @@ from typing import Any
 import torch
 import yaml
 
-from meta_rl import cli, evaluate_cli
-from meta_rl.experiment import training  # noqa: F401  loaded once, for all forks
+from meta_rl.evaluation import command as evaluate_cli
+from meta_rl.run import command as cli
+from meta_rl.run import session as training  # noqa: F401  loaded once, for all forks
 
 MEMORY = 3 << 30  # bytes that a case may ask for besides what is loaded
 SECONDS = 12.0  # that a case may take

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from meta_rl.report.draw import draw
+from meta_rl.charts.draw import draw
 from meta_rl.report.model import Chart, Panel, Series
 
 CASE = ["family", "inner_steps", "tasks", "episodes"]

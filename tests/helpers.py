@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from meta_rl.algorithms import MetaLearner
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward
-from meta_rl.inner import repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, repeat
 from meta_rl.types import Params, Samples
 
 LENGTHS = (12, 7, 9)  # valid states of each task

@@ -19,7 +19,7 @@ from torch.nn.utils import parameters_to_vector
 
 from helpers import fit
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
 
 PENDULUM = {"id": "Pendulum-v1", "task_parameters": {"g": (5, 15)}, "horizon": 10}

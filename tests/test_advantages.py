@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from meta_rl.advantages import AdvantageEstimator
-from meta_rl.baseline import features, fit_linear_baseline, predict
+from meta_rl.advantages import AdvantageEstimator, features, fit_linear_baseline, predict
 from meta_rl.types import Trajectories
 
 N, K, T = 2, 3, 5

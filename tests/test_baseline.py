@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from meta_rl import baseline
-from meta_rl.baseline import RIDGE, features, fit_linear_baseline, predict
+from meta_rl.advantages import RIDGE, features, fit_linear_baseline, predict
 
 N, K, T, OBS = 3, 4, 6, 2
 LENGTHS = torch.tensor([[6, 6, 6, 6], [3, 1, 6, 2], [2, 2, 5, 4]])

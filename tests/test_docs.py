@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from meta_rl import cli, evaluate_cli, report_cli
-from meta_rl.experiment.config import read_config
-from meta_rl.sweep import cli as sweep_cli
+from meta_rl.evaluation import command as evaluate_cli
+from meta_rl.report import command as report_cli
+from meta_rl.run import command as cli
+from meta_rl.run.config import read_config
+from meta_rl.sweep import command as sweep_cli
 from meta_rl.sweep.file import read_sweep
 
 ROOT = Path(__file__).parents[1]

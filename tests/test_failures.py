@@ -14,16 +14,15 @@ from helpers import fit, flatten, record_logs
 from meta_rl import ranks
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, PolicyConfig, Pretrained, Reptile
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import EpisodeError, Failure, NonFiniteError
 from meta_rl.failures import OnFailure
-from meta_rl.inner import repeat
 from meta_rl.objective import MetaObjective
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
-from meta_rl.types import Batch, Params, Samples
+from meta_rl.types import Experience, Params, Samples
 
 N, K, T = 3, 4, 5
 NAN, INF = float("nan"), float("inf")
@@ -84,7 +83,7 @@ def policy_and_params() -> tuple[GaussianMLP, Params]:
     return policy, repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
 
 
-def collect(*poisons: Poison, on_failure: OnFailure = "drop", first: int = 0, **env: Any) -> Batch:
+def collect(*poisons: Poison, on_failure: OnFailure = "drop", first: int = 0, **env: Any) -> Experience:
     family = Poisoned(*poisons, **env)
     sampler = Sampler(family, K, AdvantageEstimator(bootstrap_horizon=True), on_failure)
     tasks = family.sample_tasks(N, torch.Generator().manual_seed(0))

@@ -18,10 +18,10 @@ import torch
 import yaml
 
 from meta_rl.errors import UserError
-from meta_rl.experiment import plain
-from meta_rl.experiment.checkpoint import AtomicCheckpointIO, check_resumable, load_checkpoint
-from meta_rl.experiment.policies import load_trained
-from meta_rl.signals import to_the_end
+from meta_rl.evaluation.loaded import load_trained
+from meta_rl.run import plain
+from meta_rl.run.checkpoint import AtomicCheckpointIO, check_resumable, load_checkpoint
+from meta_rl.run.signals import to_the_end
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))

@@ -23,8 +23,8 @@ from helpers import (
     valid,
 )
 from meta_rl.errors import UserError
-from meta_rl.inner import InnerLoop, distribution, repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.inner import InnerLoop
+from meta_rl.policy import GaussianMLP, distribution, repeat
 from meta_rl.types import Params, Samples
 
 TASKS = range(len(LENGTHS))

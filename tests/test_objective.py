@@ -25,8 +25,7 @@ from helpers import (
 from meta_rl.inner import InnerLoop
 from meta_rl.objective import MetaObjective
 from meta_rl.policy import GaussianMLP
-from meta_rl.states import thin
-from meta_rl.types import Params, Samples
+from meta_rl.types import Params, Samples, thin
 
 Loss = Literal["reinforce", "ratio"]
 TASKS = range(len(LENGTHS))

@@ -8,8 +8,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.func import functional_call
 
-from meta_rl.inner import distribution
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.policy import Gaussian, GaussianMLP, distribution
 
 
 def gaussian(mean: list[float], std: list[float]) -> Gaussian:

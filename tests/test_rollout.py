@@ -11,11 +11,11 @@ from torch import Tensor
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import LOSSES, InnerLoop, repeat
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.inner import LOSSES, InnerLoop
+from meta_rl.policy import Gaussian, GaussianMLP, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
-from meta_rl.types import Batch, Params, Trajectories
+from meta_rl.types import Experience, Params, Trajectories
 
 
 class Counter(BatchedEnv):
@@ -68,7 +68,7 @@ def rollout(env: Counter, seed: int = 0) -> Trajectories:
     return sampler(env).rollout(*policy_and_params(N), tasks, TaskStreams(seed))
 
 
-def collect(env: Counter) -> Batch:
+def collect(env: Counter) -> Experience:
     tasks = env.sample_tasks(N, torch.Generator())
     return sampler(env).collect(*policy_and_params(N), tasks, TaskStreams(0))
 
@@ -280,7 +280,7 @@ def test_a_policy_with_its_own_forward_acts_by_it() -> None:
 # Simulations that fail
 
 
-def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Batch:
+def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Experience:
     """10 steps of 2 ants on 2 tasks; the simulation `disturbed` falls apart in its third step."""
     env = AntDirection(horizon=10, num_threads=1)
     step, count = env.step, [0]

@@ -21,8 +21,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from meta_rl import cli, evaluate_cli, report_cli
-from meta_rl.sweep import cli as sweep_cli
+from meta_rl.evaluation import command as evaluate_cli
+from meta_rl.report import command as report_cli
+from meta_rl.run import command as cli
+from meta_rl.sweep import command as sweep_cli
 
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "tests" / "report")]

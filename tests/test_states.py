@@ -6,8 +6,7 @@ import torch
 from helpers import make_policy, make_samples, shared, valid
 from meta_rl.inner import InnerLoop
 from meta_rl.objective import MetaObjective
-from meta_rl.states import pack
-from meta_rl.types import Samples
+from meta_rl.types import Samples, pack
 
 
 def scattered() -> Samples:

@@ -1,14 +1,128 @@
-"""From raw episodes to the samples of a policy-gradient loss."""
+"""From raw episodes to the samples of a policy-gradient loss: discounted returns, the linear feature baseline
+(Duan et al. 2016, appendix A.3), generalised advantage estimation, normalisation; all on padded episodes.
+"""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from meta_rl import ranks
-from meta_rl.baseline import features, fit_linear_baseline, predict
-from meta_rl.returns import Total, discounted_sum, explained_variance, gae, normalise, own
 from meta_rl.types import Samples, Trajectories
+
+EPSILON = 1e-8
+
+Total = Callable[[Tensor], Tensor]  # of the ranks' sums, where a mean is one over the states of all of them
+
+
+def own(x: Tensor) -> Tensor:
+    """The sum of this rank alone."""
+    return x
+
+
+def discounted_sum(x: Tensor, discount: float) -> Tensor:
+    """y_t = x_t + discount * y_{t+1} along the last axis."""
+    y = torch.empty_like(x)
+    running = torch.zeros_like(x[..., 0])
+    for t in range(x.shape[-1] - 1, -1, -1):
+        running = x[..., t] + discount * running
+        y[..., t] = running
+    return y
+
+
+def gae(
+    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float, last_value: Tensor
+) -> Tensor:
+    """Generalised advantage estimates (Schulman et al. 2016, equations 11 and 16); 0 on padding.
+
+    Args:
+        rewards: [..., T], 0 on padding.
+        values: [..., T] baseline's values of the observations.
+        mask: [..., T] 1 on valid steps.
+        gamma: Discount.
+        gae_lambda: 1 gives discounted returns minus the baseline.
+        last_value: [...] value of the observation after step T; 0 where the episode has ended.
+    """
+    values = values * mask
+    following = torch.cat([values[..., 1:], last_value[..., None]], -1)
+    delta = (rewards + gamma * following - values) * mask
+    return discounted_sum(delta, gamma * gae_lambda) * mask
+
+
+def masked_mean(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """Mean of x [..., B] over the valid entries of the last axis: [...]; 0 where there is none."""
+    # In float64, so that a float32 comes out alike however the entries are shared out among ranks.
+    sums, counts = total(
+        torch.stack([(x * mask).sum(-1, dtype=torch.float64), mask.sum(-1, dtype=torch.float64)])
+    )
+    return (sums / counts.clamp(min=1)).to(x)
+
+
+def normalise(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """Zero mean and unit standard deviation over the valid entries of the last axis; 0 on padding."""
+    centred = (x - masked_mean(x, mask, total)[..., None]) * mask
+    std = masked_mean(centred.square(), mask, total).sqrt()
+    return centred / (std[..., None] + EPSILON)
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """1 - Var(returns - values) / Var(returns) over the valid entries of the last axis: [...]; 0 for none."""
+
+    def variance(x: Tensor) -> Tensor:
+        return masked_mean((x - masked_mean(x, mask, total)[..., None]).square(), mask, total)
+
+    explained = 1 - variance(returns - values) / variance(returns).clamp(min=EPSILON)
+    return explained * (mask > 0).any(-1)
+
+
+RIDGE = 1e-5
+MAX_RAISES = 10  # tenfold each, until the normal equations can be factorised
+
+
+def features(observations: Tensor, time: bool = True) -> Tensor:
+    """[..., T, O] -> [..., T, F] in float64: clipped observation, its square, 1, and t/100 with powers.
+
+    Without `time`, for values that do not depend on how many steps are left, its three columns are missing.
+    """
+    clipped = observations.clamp(-10, 10).double()
+    t = torch.arange(observations.shape[-2], device=observations.device, dtype=torch.float64) / 100
+    by_step = torch.stack([t**0, t, t**2, t**3] if time else [t**0], -1)
+    return torch.cat([clipped, clipped.square(), by_step.expand(*observations.shape[:-1], -1)], -1)
+
+
+def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """Fit every task's baseline on its own valid steps.
+
+    Args:
+        x: [N, K, T, F] features in float64.
+        targets: [N, K, T], such as discounted returns.
+        mask: [N, K, T].
+        total: Sums over ranks, where the steps of all of them make one fit.
+
+    Returns:
+        The coefficients [N, F] in float64. Where a task's normal equations are singular the ridge is raised
+        tenfold until they are not.
+    """
+    x = x.flatten(1, 2)  # [N, B, F]
+    weighted = (x * mask.flatten(1).double()[..., None]).transpose(1, 2)
+    y = targets.flatten(1).double()[..., None]
+    gram, moment = total(weighted @ torch.cat([x, y], -1)).tensor_split([x.shape[-1]], -1)
+    eye = torch.eye(gram.shape[-1], dtype=torch.float64, device=gram.device)
+    ridge = torch.full((len(gram), 1, 1), RIDGE, dtype=torch.float64, device=gram.device)
+    factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
+    for _ in range(MAX_RAISES):
+        if not failed.any():
+            break
+        ridge = torch.where(failed.bool()[:, None, None], ridge * 10, ridge)
+        factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
+    return torch.cholesky_solve(moment, factor).squeeze(-1)
+
+
+def predict(coefficients: Tensor, x: Tensor) -> Tensor:
+    """Values [N, K, T] in float64 of features [N, K, T, F]."""
+    return torch.einsum("nktf,nf->nkt", x, coefficients)
+
 
 STATES_PER_CHUNK = 8192  # of the tasks whose baselines are fitted at once, so that their features stay cached
 

@@ -8,12 +8,12 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 import torchopt
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torchopt.base import GradientTransformation
 
 from meta_rl.errors import UserError
 from meta_rl.losses import ratio_loss, reinforce_loss
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.policy import GaussianMLP, distribution
 from meta_rl.types import Params, Samples
 
 # What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
@@ -33,24 +33,6 @@ class InnerState(NamedTuple):
     optimizer: GradientTransformation
     state: Any
     index: int  # gradient steps taken
-
-
-def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Gaussian:
-    """Action distributions [N, B, A] of per-task parameters [N, ...] at observations [N, B, O]."""
-    if type(policy) is GaussianMLP:  # a class derived from it may have another `forward`
-        mean, log_std = policy.forward_tasks(params, observations)
-        return Gaussian(mean, log_std.expand_as(mean))
-
-    def one_task(task_params: Params, task_observations: Tensor) -> Gaussian:
-        mean, log_std = functional_call(policy, task_params, (task_observations,))
-        return Gaussian(mean, log_std.expand_as(mean))
-
-    return vmap(one_task)(params, observations)
-
-
-def repeat(params: Params, tasks: int) -> Params:
-    """Give every task the same parameters: [...] -> [N, ...], without a copy."""
-    return {name: value.expand(tasks, *value.shape) for name, value in params.items()}
 
 
 class InnerLoop:

@@ -15,11 +15,10 @@ from torch.func import vmap
 from torch.nn.utils import parameters_to_vector
 
 from meta_rl import ranks
-from meta_rl.inner import STATES_PER_CHUNK, InnerLoop, distribution, repeat
+from meta_rl.inner import STATES_PER_CHUNK, InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
-from meta_rl.policy import Gaussian
-from meta_rl.states import thin
-from meta_rl.types import Params, Samples
+from meta_rl.policy import Gaussian, distribution, repeat
+from meta_rl.types import Params, Samples, thin
 
 # Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
 # conjugate gradient would make a relative 1e-3 of a float32's last bits in a single step.

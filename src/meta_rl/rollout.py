@@ -11,11 +11,9 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import UserError
 from meta_rl.failures import OnFailure, Trace, find_failures, finite, judge, warn
-from meta_rl.inner import distribution
-from meta_rl.policy import Gaussian
+from meta_rl.policy import Gaussian, distribution
 from meta_rl.randomness import TaskStreams
-from meta_rl.states import pack
-from meta_rl.types import Batch, Params, Trajectories
+from meta_rl.types import Experience, Params, Trajectories, pack
 
 
 class Sampler:
@@ -42,7 +40,7 @@ class Sampler:
         self._warned: tuple[int, int] | None = None  # seed and iteration of the last warning
 
     @torch.no_grad()
-    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Batch:
+    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Experience:
         """Roll out per-task parameters [N, ...] on tasks [N, P] and prepare the losses' samples.
 
         Raises:
@@ -59,7 +57,7 @@ class Sampler:
         samples, explained = self.estimator(episodes)
         entropy = distribution(policy, params, samples.observations[:, :1]).entropy().mean()
         outside = (episodes.actions.abs() > 1).to(episodes.mask.dtype).mean(-1) * episodes.mask
-        return Batch(
+        return Experience(
             samples=pack(samples),
             returns=episodes.rewards.sum(-1),
             lengths=episodes.mask.sum(-1),

@@ -9,7 +9,10 @@ Shape legend, used in every docstring of the package:
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+
+from meta_rl import ranks
 
 # Parameters of a policy, by name. Per-task parameters have a leading task axis: [N, ...].
 Params = dict[str, Tensor]
@@ -37,7 +40,7 @@ class Samples(NamedTuple):
     log_probs: Tensor  # [N, B] of the actions under the policy that sampled them
 
 
-class Batch(NamedTuple):
+class Experience(NamedTuple):
     """One phase of interaction: the episodes, ready for the loss, and what to report of them."""
 
     samples: Samples
@@ -49,10 +52,67 @@ class Batch(NamedTuple):
     diverged: int  # episodes that failed: their simulation, or a number of it that is not finite
     seconds: float  # wall time of the rollout and the baseline
 
+    def metrics(self, suffix: str) -> dict[str, float]:
+        """Mean and spread over the tasks of all ranks, under names that end in `suffix`: `pre` or `post`."""
+        by_task = torch.stack([self.returns.mean(-1), self.lengths.mean(-1), self.explained_variance], 1)
+        returns, lengths, explained = ranks.gather(by_task).unbind(1)
+        steps = self.lengths.sum()
+        entropy, saturated, steps = ranks.mean(torch.stack([self.entropy, self.saturation * steps, steps]))
+        return {
+            f"return_{suffix}": float(returns.mean()),
+            f"return_{suffix}_std": float(returns.std(correction=0)),
+            f"episode_length_{suffix}": float(lengths.mean()),
+            f"entropy_{suffix}": float(entropy),
+            f"saturation_{suffix}": float(saturated / steps),
+            f"explained_variance_{suffix}": float(explained.mean()),
+        }
+
 
 class MetaBatch(NamedTuple):
     """What the data module feeds to one meta-iteration."""
 
     tasks: Tensor  # [N, P] one row per task, columns named by the environment
-    support: Batch  # pre-adaptation episodes of the current policy
+    support: Experience  # pre-adaptation episodes of the current policy
     iteration: int  # the meta-iteration that the episodes were sampled for
+
+
+GOLDEN_RATIO = 0.6180339887498949
+
+
+def pack(samples: Samples) -> Samples:
+    """The valid states of every task in their order, padded only to those of the task that has most.
+
+    Episodes that end early leave padding behind, for which every later product would be computed in vain. The
+    tasks of other ranks count too: products over more padding round differently.
+    """
+    count = int(ranks.highest(samples.mask.sum(1).max()))
+    return (
+        samples if count == samples.mask.shape[1] else _take(samples, _valid_first(samples.mask)[:, :count])
+    )
+
+
+def thin(samples: Samples, fraction: float) -> Samples:
+    """A share of the states of every task, spread evenly over its valid ones.
+
+    `fraction` counts padded states too, so that all tasks keep the same number.
+    """
+    count = max(1, round(fraction * samples.mask.shape[1]))
+    order = _valid_first(samples.mask)
+    # One state from each of `count` equal spans of the valid ones, at a golden-ratio sequence of places: a
+    # constant stride that divides the horizon would take the same time steps of every episode. Padding is
+    # reached only where too few states are valid.
+    span = (samples.mask.sum(1, keepdim=True) / count).clamp(min=1)
+    index = torch.arange(count, device=order.device)
+    ranks = (index * span + (index.double() * GOLDEN_RATIO).frac() * (span - 1)).long()
+    return _take(samples, order.gather(1, ranks.clamp(max=order.shape[1] - 1)))
+
+
+def _valid_first(mask: Tensor) -> Tensor:
+    """The indices [N, B] of all states, those of the valid ones first."""
+    return torch.argsort(mask, dim=1, descending=True, stable=True)
+
+
+def _take(samples: Samples, index: Tensor) -> Samples:
+    """The states of the indices [N, B']."""
+    tasks = torch.arange(len(index), device=index.device)[:, None]
+    return Samples(*(x[tasks, index] for x in samples))

@@ -18,7 +18,7 @@ from helpers import (
     resumed,
 )
 from meta_rl.algorithms import PolicyConfig, Reptile
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward
 from meta_rl.randomness import Phase
 from meta_rl.types import MetaBatch, Samples

@@ -18,11 +18,10 @@ from torch import Tensor
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs.gymnasium_env import SEEDS, GymnasiumEnv
-from meta_rl.episodes import ActionScaling
-from meta_rl.inner import repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
+from meta_rl.workers import ActionScaling
 
 N, K = 2, 3
 LENGTHS = torch.tensor([[2.0], [4.0]])

@@ -25,8 +25,8 @@ from meta_rl.envs.ant import LEGS
 from meta_rl.envs.locomotion import control_cost
 from meta_rl.envs.mujoco_batch import ASSETS
 from meta_rl.errors import UserError
+from meta_rl.evaluation.task_file import read_tasks
 from meta_rl.randomness import TaskStreams
-from meta_rl.tasks import read_tasks
 
 FAMILIES = [AntDirection, AntVelocity, AntGoal, AntBody, HalfCheetahDirection, HalfCheetahVelocity]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)

@@ -10,10 +10,10 @@ import pytest
 from directories import config, write_evaluation, write_run, write_study
 from samples import report as sample_report
 
+from meta_rl.charts.chart_file import from_csv, to_csv
 from meta_rl.errors import UserError
 from meta_rl.report import files
 from meta_rl.report.build import build
-from meta_rl.report.chart_file import from_csv, to_csv
 from meta_rl.report.curves import table
 from meta_rl.report.model import Chart, Panel, Report, Series
 

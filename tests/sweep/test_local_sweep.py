@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from meta_rl.experiment.run_directory import RunDirectory
-from meta_rl.sweep.cli import main
+from meta_rl.run.directory import RunDirectory
+from meta_rl.sweep.command import main
 
 Write = Callable[..., Path]
 ALL = {"seed1-rate0.1", "seed1-rate0.2", "seed2-rate0.1", "seed2-rate0.2"}

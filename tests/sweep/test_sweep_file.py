@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from meta_rl.errors import UserError
-from meta_rl.experiment.config import read_config
+from meta_rl.run.config import read_config
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.points import command, points
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from wandb_server import Server, serve
 
-from meta_rl.experiment.provenance import read_starts
+from meta_rl.run.record import read_starts
 
 ROOT = Path(__file__).parents[2]
 TINY = {

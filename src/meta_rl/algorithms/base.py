@@ -1,7 +1,12 @@
 """What every meta-algorithm shares: the policy, the inner loop, and the accounts of an iteration."""
 
 import math
-from collections.abc import Sequence
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -12,14 +17,13 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from meta_rl import ranks
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import InnerLoop, Loss, repeat
-from meta_rl.metrics import Stopwatch, batch_metrics, peak_memory_mb
-from meta_rl.policy import GaussianMLP
+from meta_rl.inner import InnerLoop, Loss
+from meta_rl.policy import GaussianMLP, repeat
 from meta_rl.randomness import Phase, generator
-from meta_rl.types import Batch, MetaBatch, Params
+from meta_rl.types import Experience, MetaBatch, Params
 
 
 @dataclass
@@ -41,6 +45,19 @@ class PolicyConfig:
     output_gain: float = 1.0
     min_std: float = 1e-6
     normalize_observations: bool = False
+
+
+class Stopwatch:
+    """Adds up wall seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - start
 
 
 class MetaLearner(L.LightningModule):
@@ -142,7 +159,7 @@ class MetaLearner(L.LightningModule):
         """The outer optimizer; each of its steps counts as one `global_step`."""
         return cast(LightningOptimizer, self.optimizers())
 
-    def adapt(self, batch: MetaBatch, watch: Stopwatch) -> tuple[Params, list[Batch]]:
+    def adapt(self, batch: MetaBatch, watch: Stopwatch) -> tuple[Params, list[Experience]]:
         """All inner steps with fresh episodes before each; the adapted parameters and the episodes."""
         params = repeat(self.theta(), len(batch.tasks))
         state = self.inner.init(params)
@@ -154,15 +171,15 @@ class MetaLearner(L.LightningModule):
                 params, state = self.inner.step(params, state, episodes[-1].samples)
         return params, episodes
 
-    def collect(self, params: Params, batch: MetaBatch, phase: int) -> Batch:
+    def collect(self, params: Params, batch: MetaBatch, phase: int) -> Experience:
         """Episodes of per-task parameters on the batch's tasks."""
         return self.datamodule.collect(self.policy, params, batch.tasks, batch.iteration, phase)
 
     def log_iteration(
         self,
         batch: MetaBatch,
-        episodes: list[Batch],
-        post: Batch,
+        episodes: list[Experience],
+        post: Experience,
         watch: Stopwatch,
         numbers: dict[str, float],
     ) -> None:
@@ -181,8 +198,8 @@ class MetaLearner(L.LightningModule):
         sampling = sum(e.seconds for e in collected)
         update = sum(watch.seconds.values())
         record = {
-            **batch_metrics(episodes[0], "pre"),
-            **batch_metrics(post, "post"),
+            **episodes[0].metrics("pre"),
+            **post.metrics("post"),
             **numbers,
             "diverged": float(diverged),
             "env_steps": float(self.env_steps),
@@ -200,7 +217,7 @@ class MetaLearner(L.LightningModule):
             for e in collected:
                 normalizer.update(e.samples.observations, e.samples.mask)
 
-    def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Batch]) -> None:
+    def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Experience]) -> None:
         """Raise a NonFiniteError that names the first number that is not finite and carries the episodes."""
         for name, value in numbers.items():
             if not math.isfinite(value):
@@ -227,3 +244,11 @@ def as_gradient(parameters: Sequence[Tensor], gradient: Sequence[Tensor]) -> flo
     for parameter, value in zip(parameters, gradient, strict=True):
         parameter.grad = value.detach().clone()
     return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradient])))
+
+
+def peak_memory_mb() -> float:
+    """Peak memory so far in MB: the GPU's where there is one in use, else the process's resident set."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
+        return torch.cuda.max_memory_allocated() / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

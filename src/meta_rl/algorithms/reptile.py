@@ -7,10 +7,9 @@ import torch
 from torch.func import functional_call
 
 from meta_rl import ranks
-from meta_rl.algorithms.base import MetaLearner, as_gradient
-from meta_rl.metrics import Stopwatch
+from meta_rl.advantages import masked_mean
+from meta_rl.algorithms.base import MetaLearner, Stopwatch, as_gradient
 from meta_rl.randomness import Phase
-from meta_rl.returns import masked_mean
 from meta_rl.types import MetaBatch, Params, Samples
 
 

@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from gymnasium.spaces import Box
+from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.errors import Failure
@@ -61,3 +63,48 @@ class BatchedEnv(ABC):
         terminated stays so; what the others of its numbers say is ignored. So is all of an episode after an
         observation or a reward of it that is not finite: it has failed.
         """
+
+
+class Wrapper:
+    """Another task family, but for what a subclass changes.
+
+    It is registered as a `BatchedEnv` rather than derived from it, so that it inherits no default that would
+    hide an attribute of the wrapped one.
+
+    Args:
+        env: The task family.
+    """
+
+    def __init__(self, env: BatchedEnv) -> None:
+        self.env = env
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copy and pickle ask for these before there is an `env`
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+
+BatchedEnv.register(Wrapper)
+
+
+def unwrapped(env: BatchedEnv) -> BatchedEnv:
+    """The task family inside of all wrappers."""
+    while isinstance(env, Wrapper):
+        env = env.env
+    return env
+
+
+def to_device(x: NDArray[Any], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """`x` as a tensor on the device of `like`. A GPU need not have finished anything before this returns.
+
+    Args:
+        x: Nobody may change it later.
+        like: On the device.
+        dtype: Of the tensor; by default that of `x`.
+    """
+    tensor = torch.from_numpy(x)
+    tensor = tensor if dtype is None else tensor.to(dtype)
+    if not like.is_cuda:
+        return tensor.to(like.device)
+    # Only from pinned memory does a copy run on its own; torch keeps the memory until it has.
+    return tensor.pin_memory().to(like.device, non_blocking=True)

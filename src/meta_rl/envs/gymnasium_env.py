@@ -15,12 +15,11 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from meta_rl.envs.base import BatchedEnv
-from meta_rl.envs.device import to_device
-from meta_rl.episodes import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
+from meta_rl.envs.base import BatchedEnv, to_device
 from meta_rl.errors import Failure, one_line
 from meta_rl.randomness import TaskStreams
 from meta_rl.threads import available_cores
+from meta_rl.workers import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
 
 SEEDS = 2**31  # simulators in C take their seed as an int
 

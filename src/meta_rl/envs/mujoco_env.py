@@ -10,8 +10,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meta_rl.envs.base import BatchedEnv
-from meta_rl.envs.device import to_device
+from meta_rl.envs.base import BatchedEnv, to_device
 from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import Failure

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from meta_rl.plotting import NAMES
+from meta_rl.charts.plotting import NAMES
+from meta_rl.evaluation.statistics import t_quantile
 from meta_rl.report.curves import point, seeds_text, table
 from meta_rl.report.groups import Group
 from meta_rl.report.model import Chart, Panel, Series
 from meta_rl.report.published import Published
 from meta_rl.report.scale import Scale, returns
 from meta_rl.report.scores import normalise
-from meta_rl.statistics import t_quantile
 
 X = "gradient steps"
 CAPTION = (

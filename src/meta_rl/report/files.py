@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from meta_rl.charts.chart_file import from_csv, to_csv
+from meta_rl.charts.draw import draw
 from meta_rl.errors import UserError
-from meta_rl.report.chart_file import from_csv, to_csv
-from meta_rl.report.draw import draw
 from meta_rl.report.model import Chart, Report, RunRecord, Verdict
 from meta_rl.report.page import write_page
 

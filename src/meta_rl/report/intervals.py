@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import bootstrap
 from scipy.stats import t as student_t
 
-from meta_rl.statistics import CONFIDENCE
+from meta_rl.evaluation.statistics import CONFIDENCE
 
 Statistic = Callable[..., np.ndarray]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from meta_rl.plotting import COLOURS, GREY, MARKERS, PUBLISHED_STYLES
+from meta_rl.charts.plotting import COLOURS, GREY, MARKERS, PUBLISHED_STYLES
 from meta_rl.report.model import Chart, Series
 
 METHODS = ("maml", "fomaml", "reptile", "pretrained", "random", "oracle")

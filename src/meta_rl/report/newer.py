@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from meta_rl.experiment.constructor import constructor_parameters
 from meta_rl.report.run import Run
 from meta_rl.report.settings import NAMES
+from meta_rl.run.constructor import constructor_parameters
 
 
 def with_newer_settings(runs: Sequence[Run]) -> list[Run]:

@@ -12,10 +12,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from meta_rl.report.draw import shared_limits
+from meta_rl.charts.draw import shared_limits
+from meta_rl.charts.svg import panel_svg, swatch
 from meta_rl.report.looks import legend, looks
 from meta_rl.report.model import Chart, Panel, Report, RunRecord
-from meta_rl.report.svg import panel_svg, swatch
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_EMBEDDED = 8e6  # bytes of all videos; more of them stay beside the page

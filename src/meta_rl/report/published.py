@@ -43,7 +43,7 @@ def find_published(run: Run) -> Published:
         return Published()
     import torch  # here: a report without evaluations needs neither torch nor MuJoCo
 
-    from meta_rl.reference import published_for, published_scores_for
+    from meta_rl.evaluation.published import published_for, published_scores_for
 
     tasks = torch.tensor(run.evaluation.tasks.to_numpy(float), dtype=torch.float32)
     try:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from meta_rl.experiment.provenance import read_starts
 from meta_rl.report.evaluation import Evaluation
 from meta_rl.report.settings import family_of, method_name, settings_of
 from meta_rl.report.unusable import Unusable, reading
+from meta_rl.run.record import read_starts
 
 REQUIRED = ["step", "return_pre", "return_post", "env_steps", "time_sampling", "time_update"]
 TRAINABLE_BY_NATURE = {"random"}  # methods that are complete without a training

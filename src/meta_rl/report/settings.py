@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from meta_rl.experiment.plain import family_arguments, flatten
+from meta_rl.run.plain import family_arguments, flatten
 
 NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random"}  # as figures call them
 REFERENCE = "MAML"  # what the other methods are judged beside

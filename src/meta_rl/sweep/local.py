@@ -14,8 +14,8 @@ from queue import SimpleQueue
 from typing import Literal
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.experiment.provenance import read_starts
-from meta_rl.experiment.run_directory import is_held
+from meta_rl.run.directory import is_held
+from meta_rl.run.record import read_starts
 from meta_rl.sweep.file import Sweep
 from meta_rl.sweep.points import command, names, points
 
