@@ -17,7 +17,7 @@ parameters, tasks and first episodes; another round has others. Three times are 
 Ratios are paired within a round; intervals are a median's by order statistics, at 95 % or a little more (none
 below 6 rounds). Peak memory is the resident set of two iterations in a process of their own, and what it was
 before them. --output gets rounds.csv, memory.csv, made.json, and from these, with --redraw from these alone,
-summary.csv, the figures and their data.
+summary.csv and the figures.
 """
 
 import argparse

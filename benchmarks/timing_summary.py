@@ -140,14 +140,10 @@ def sentence(summary: pd.DataFrame, family: str) -> str:
 
 
 def write_report(folder: Path) -> None:
-    """summary.csv, figures and their data from rounds.csv and memory.csv; print table and findings."""
+    """summary.csv and figures from rounds.csv and memory.csv; print table and findings."""
     rounds = pd.read_csv(folder / "rounds.csv")
     summary = summarise(rounds, pd.read_csv(folder / "memory.csv"))
     summary.to_csv(folder / "summary.csv", index=False, float_format="%.6g")
-    (folder / "data").mkdir(exist_ok=True)
     for figure in charts(summary, len(rounds["round"].unique())):
-        shown = [s.data.assign(panel=p.title, series=s.name) for p in figure.panels for s in p.series]
-        pd.concat(shown).to_csv(folder / "data" / f"{figure.key}.csv", index=False, float_format="%.6g")
-        for suffix in ("png", "pdf"):
-            draw(figure, folder / f"{figure.key}.{suffix}")
+        draw(figure, folder / f"{figure.key}.png")
     print(table(summary), "", *(sentence(summary, name) for name in summary.family.unique()), sep="\n")
