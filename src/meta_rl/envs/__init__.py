@@ -26,13 +26,19 @@ __all__ = [
     "PointMass",
 ]
 
-DRAWN = ("AntBody", "AntDirection", "AntGoal", "AntVelocity", "HalfCheetahDirection", "HalfCheetahVelocity")
-VIEWS = {"PointMass": "TaskEnv", **dict.fromkeys(DRAWN, "MujocoTaskEnv")}
-
 # Gymnasium's names for the families: `gymnasium.make("meta_rl/AntDirection-v0", horizon=100)`.
-for _family, _view in VIEWS.items():
+for _family in (
+    AntBody,
+    AntDirection,
+    AntGoal,
+    AntVelocity,
+    HalfCheetahDirection,
+    HalfCheetahVelocity,
+    PointMass,
+):
+    _view = "MujocoTaskEnv" if issubclass(_family, MujocoEnv) else "TaskEnv"
     gym.register(
-        id=f"meta_rl/{_family}-v0",
+        id=f"meta_rl/{_family.__name__}-v0",
         entry_point=f"meta_rl.show.gymnasium_views:{_view}",
-        kwargs={"family": f"meta_rl.envs.{_family}"},
+        kwargs={"family": f"meta_rl.envs.{_family.__name__}"},
     )

@@ -52,10 +52,12 @@ class Ant(MujocoEnv):
 
 class AntDirection(Ant, Direction):
     __doc__ = Direction.__doc__
+    published_name = "ant_dir"
 
 
 class AntVelocity(Ant, Velocity):
     __doc__ = Velocity.__doc__
+    published_name, published_max_velocity = "ant_vel", 3.0
     velocity_bonus = 1.0  # positive near the goal: otherwise the ant would learn to fall
 
 

@@ -1,13 +1,13 @@
 """The interface of a task family: many episodes of many tasks, stepped as one batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
-from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.errors import Failure
@@ -26,11 +26,11 @@ class BatchedEnv(ABC):
         horizon: Steps after which an episode is cut off.
         task_parameters: Names of a task's columns.
         task_space: Box [P] with the lowest and highest legal value of every column.
-        task_defaults: Values of the columns that a task file may leave out.
-        task_choices: The only legal values of columns that have no others.
+        task_defaults: Values of the columns that may be left out where a task is given by name.
+        task_choices: For columns with discrete values, all of them.
         threaded: Whether `step` runs on threads of its own.
         shareable: Whether a task's episodes are the same whatever other tasks are simulated beside it.
-        failures: Of single episodes since `reset`, where the simulation itself knows of them.
+        failures: Episodes that the simulation itself found to have failed since `reset`.
     """
 
     observation_space: Box
@@ -60,51 +60,51 @@ class BatchedEnv(ABC):
         """Move every episode by one action [N, K, A], which may lie outside [-1, 1].
 
         Returns observations [N, K, O], rewards [N, K] and terminated [N, K] (bool). An episode that has
-        terminated stays so; what the others of its numbers say is ignored. So is all of an episode after an
-        observation or a reward of it that is not finite: it has failed.
+        terminated stays terminated, and its further observations and rewards are ignored. An episode with an
+        observation or a reward that is not finite has failed, and is ignored from there on.
         """
 
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        """The published task family that results on these tasks are comparable with; None for most.
 
-class Wrapper:
-    """Another task family, but for what a subclass changes.
+        Args:
+            tasks: [N, P].
+            scores: Compare (return - random's) / (oracle's - random's) rather than returns.
 
-    It is registered as a `BatchedEnv` rather than derived from it, so that it inherits no default that would
-    hide an attribute of the wrapped one.
+        Returns:
+            A value of the column `task` in evaluation/published_returns.csv.
+        """
+        return None
 
-    Args:
-        env: The task family.
-    """
+    def check_task_names(self, names: Iterable[str]) -> None:
+        """Raise a ValueError for a name that is no column, and for a missing column without a default."""
+        given, known = set(names), ", ".join(self.task_parameters)
+        for name in sorted(given.difference(self.task_parameters)):
+            raise ValueError(f"unknown column {name!r}; the tasks have {known}")
+        for name in self.task_parameters:
+            if name not in given and name not in self.task_defaults:
+                raise ValueError(f"column {name} is missing; the tasks have {known}")
 
-    def __init__(self, env: BatchedEnv) -> None:
-        self.env = env
+    def task_row(self, task: Mapping[str, Any]) -> list[float]:
+        """A task given by the names of its columns, each a number or its text, as a row [P].
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle ask for these before there is an `env`
-            raise AttributeError(name)
-        return getattr(self.env, name)
-
-
-BatchedEnv.register(Wrapper)
-
-
-def unwrapped(env: BatchedEnv) -> BatchedEnv:
-    """The task family inside of all wrappers."""
-    while isinstance(env, Wrapper):
-        env = env.env
-    return env
-
-
-def to_device(x: NDArray[Any], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """`x` as a tensor on the device of `like`. A GPU need not have finished anything before this returns.
-
-    Args:
-        x: Nobody may change it later.
-        like: On the device.
-        dtype: Of the tensor; by default that of `x`.
-    """
-    tensor = torch.from_numpy(x)
-    tensor = tensor if dtype is None else tensor.to(dtype)
-    if not like.is_cuda:
-        return tensor.to(like.device)
-    # Only from pinned memory does a copy run on its own; torch keeps the memory until it has.
-    return tensor.pin_memory().to(like.device, non_blocking=True)
+        Raises:
+            ValueError: for a column that is unknown, missing, or no legal value; begins with its name.
+        """
+        self.check_task_names(task)
+        row = []
+        bounds = zip(self.task_parameters, self.task_space.low, self.task_space.high, strict=True)
+        for name, low, high in bounds:
+            given = task.get(name, self.task_defaults.get(name))
+            try:
+                value = float(given)  # pyright: ignore[reportArgumentType]
+            except (TypeError, ValueError):
+                raise ValueError(f"{name}: {given!r} is not a number") from None
+            if not low <= np.float32(value) <= high:  # as tasks and bounds are float32; NaN fails too
+                raise ValueError(f"{name}: {given} is outside [{low:g}, {high:g}]")
+            choices = self.task_choices.get(name)
+            if choices is not None and np.float32(value) not in np.asarray(choices, np.float32):
+                legal = ", ".join(f"{choice:g}" for choice in choices)
+                raise ValueError(f"{name}: {given} is none of {legal}")
+            row.append(value)
+        return row

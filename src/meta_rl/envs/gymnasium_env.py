@@ -15,11 +15,12 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from meta_rl.envs.base import BatchedEnv, to_device
+from meta_rl.envs.arrays import ActionScaling, to_array, to_device
+from meta_rl.envs.base import BatchedEnv
 from meta_rl.errors import Failure, one_line
 from meta_rl.randomness import TaskStreams
 from meta_rl.threads import available_cores
-from meta_rl.workers import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
+from meta_rl.workers import Blocks, TaskSetter, VectorEpisodes, describe
 
 SEEDS = 2**31  # simulators in C take their seed as an int
 
@@ -75,7 +76,7 @@ class GymnasiumEnv(BatchedEnv):
         self._spec, size, actions = describe(id, native, self.env_kwargs, attributes)
         self.horizon = _horizon(horizon, self._spec)
         self.shareable = not native  # all of its environments have one seed
-        self._scale = ActionScaling(actions)
+        self._scale = ActionScaling(actions.low, actions.high)
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (math.prod(actions.shape),), np.float32)
         self._total = 0  # environments that are open
@@ -96,13 +97,13 @@ class GymnasiumEnv(BatchedEnv):
         self._like, self._t = tasks, 0
         self.failures: list[Failure] = []
         self._ended = np.zeros((len(tasks), episodes), dtype=np.bool_)
-        rows = tasks.repeat_interleave(episodes, 0).double().cpu().numpy()
+        rows = to_array(tasks.repeat_interleave(episodes, 0))
         observations = self._episodes.start(rows, draws.flatten().tolist())
         self._note_failures()
         return self._tensor(observations)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outcome = self._episodes.step(self._scale(actions.flatten(0, 1).double().cpu().numpy()))
+        outcome = self._episodes.step(self._scale(to_array(actions.flatten(0, 1))))
         self._note_failures()
         self._t += 1
         # At the horizon the sampler cuts episodes off; the environment's own limit says the same again.

@@ -10,7 +10,8 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meta_rl.envs.base import BatchedEnv, to_device
+from meta_rl.envs.arrays import ActionScaling, to_array, to_device
+from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import Failure
@@ -46,6 +47,7 @@ class MujocoEnv(BatchedEnv):
     joints: ClassVar[tuple[str, ...]]  # by which the robot hangs in the world: free, slide or hinge
     alive_bonus: ClassVar[float]
     control_cost_weight: ClassVar[float]
+    published_name: ClassVar[str]  # of the family whose published results are a class's own
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class MujocoEnv(BatchedEnv):
         self.dt = physics.timestep * physics.frame_skip  # s, of an environment step
         self.physics = MujocoBatch(self.model, physics.frame_skip, num_threads)
         low, high = np.where(self.model.actuator_ctrllimited, self.model.actuator_ctrlrange.T, [[-1], [1]])
-        self._centre, self._half_range = (low + high) / 2, (high - low) / 2
+        self._scale = ActionScaling(low, high)
         self.hides_position = not observe_position
         self._skipped = self.hidden_positions if self.hides_position else 0
         size = self.model.nq - self._skipped + self.model.nv
@@ -108,7 +110,7 @@ class MujocoEnv(BatchedEnv):
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._like = tasks
-        rows = tasks.detach().cpu().double().numpy()
+        rows = to_array(tasks)
         self.tasks = rows[:, None]  # [N, 1, P], broadcasts over episodes
         self._alive = np.ones((len(rows), episodes), bool)
         self._t = 0
@@ -124,15 +126,15 @@ class MujocoEnv(BatchedEnv):
         return self._observation()
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        clipped = np.clip(actions.detach().cpu().double().numpy(), -1.0, 1.0)
-        control = self._centre + self._half_range * clipped
+        raw = to_array(actions)
+        control = self._scale(raw)
         self._position_before = self.position()
         diverged = self.physics.step(control.reshape(self._alive.size, -1), self._alive.reshape(-1))
         diverged = diverged.reshape(self._alive.shape)
         with np.errstate(all="ignore"):  # a simulation that has diverged may hold anything
             healthy = self.healthy()
             reward = self.task_reward() + self.alive_bonus * healthy
-        reward = reward - control_cost(clipped, self.control_cost_weight)
+        reward = reward - control_cost(raw, self.control_cost_weight)
         # What a diverged simulation says of its last step is no reward to learn from.
         reward = np.where(diverged, 0.0, reward)
         for task, episode in np.argwhere(diverged).tolist():
@@ -141,6 +143,16 @@ class MujocoEnv(BatchedEnv):
         self._alive &= healthy & ~diverged
         like = self._like
         return self._observation(), to_device(reward, like, like.dtype), to_device(~self._alive, like)
+
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        paper = self.presets["paper"]
+        physics = (self.preset, self.model.opt.timestep, self.physics.frame_skip, self.horizon)
+        start = (self.xml_file, self.reset_noise_scale, self.hides_position)
+        if physics != ("paper", paper.timestep, paper.frame_skip, 200):
+            return None
+        if start != (type(self).xml_file, 0.1, True):
+            return None
+        return vars(type(self)).get("published_name")  # not inherited: a subclass may pay other rewards
 
     def by_task(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """A copy of what `physics` shows of all simulations, [N * K, ...], as [N, K, ...]."""
@@ -181,6 +193,10 @@ class Direction(MujocoEnv):
         which = torch.randint(len(self.directions), (n, 1), generator=generator)
         return torch.tensor(self.directions, dtype=torch.float32)[which]
 
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        both = len(tasks.unique()) == 2  # returns forward and backward need not be alike
+        return super().published(tasks, scores) if both else None
+
     def task_reward(self) -> NDArray[np.float64]:
         return direction_reward(self.velocity()[..., 0], self.tasks[..., 0])
 
@@ -195,6 +211,7 @@ class Velocity(MujocoEnv):
 
     task_parameters = ("goal_velocity",)
     velocity_bonus: ClassVar[float]
+    published_max_velocity: ClassVar[float]
 
     def __init__(self, max_velocity: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -205,6 +222,10 @@ class Velocity(MujocoEnv):
 
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.rand(n, 1, generator=generator) * self.max_velocity
+
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        as_fast = self.max_velocity == self.published_max_velocity
+        return super().published(tasks, scores) if scores or as_fast else None
 
     def task_reward(self) -> NDArray[np.float64]:
         return velocity_reward(self.velocity()[..., 0], self.tasks[..., 0], self.velocity_bonus)

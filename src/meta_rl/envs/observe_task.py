@@ -5,7 +5,8 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from meta_rl.envs.base import BatchedEnv, Wrapper
+from meta_rl.envs.base import BatchedEnv
+from meta_rl.envs.wrapper import Wrapper
 from meta_rl.randomness import TaskStreams
 
 

@@ -4,7 +4,6 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,34 +37,21 @@ def read_tasks(path: str | Path, env: BatchedEnv) -> Tensor:
 
 def _check_header(path: str | Path, header: Sequence[str], env: BatchedEnv) -> None:
     """Raise a UserError unless `header` names every required parameter once, and nothing else."""
-    names = ", ".join(env.task_parameters)
+    place = f"tasks file {path}, line 1"
     for column in header:
-        if column not in env.task_parameters:
-            raise UserError(f"tasks file {path}, line 1: unknown column {column!r}; the tasks have {names}")
         if header.count(column) > 1:
-            raise UserError(f"tasks file {path}, line 1: column {column} appears twice")
-    for name in env.task_parameters:
-        if name not in header and name not in env.task_defaults:
-            raise UserError(f"tasks file {path}, line 1: column {name} is missing; the tasks have {names}")
+            raise UserError(f"{place}: column {column} appears twice")
+    try:
+        env.check_task_names(header)
+    except ValueError as error:
+        raise UserError(f"{place}: {error}") from None
 
 
 def _read_row(place: str, header: Sequence[str], cells: Sequence[str], env: BatchedEnv) -> list[float]:
     """One task in the environment's order of columns. `place` begins an error's message."""
     if len(cells) != len(header):
         raise UserError(f"{place}: {len(cells)} values for the {len(header)} columns {', '.join(header)}")
-    given = dict(zip(header, cells, strict=True))
-    task = []
-    for name, low, high in zip(env.task_parameters, env.task_space.low, env.task_space.high, strict=True):
-        text = given.get(name, str(env.task_defaults.get(name)))
-        try:
-            value = float(text)
-        except ValueError:
-            raise UserError(f"{place}, column {name}: {text!r} is not a number") from None
-        if not low <= np.float32(value) <= high:  # the bounds are float32; NaN fails too
-            raise UserError(f"{place}, column {name}: {text} is outside [{low:g}, {high:g}]")
-        choices = env.task_choices.get(name)
-        if choices is not None and value not in choices:
-            legal = ", ".join(f"{choice:g}" for choice in choices)
-            raise UserError(f"{place}, column {name}: {text} is none of {legal}")
-        task.append(value)
-    return task
+    try:
+        return env.task_row(dict(zip(header, cells, strict=True)))
+    except ValueError as error:
+        raise UserError(f"{place}, column {error}") from None

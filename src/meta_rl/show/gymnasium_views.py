@@ -148,20 +148,12 @@ def task_in(options: Mapping[str, Any], env: BatchedEnv) -> list[float] | None:
     if "task" not in options:
         return None
     names, task = env.task_parameters, options["task"]
-    if isinstance(task, Mapping):
-        task = {**env.task_defaults, **task}
-        if set(task) != set(names):
-            raise ValueError(f"options: a task has the parameters {', '.join(names)}, got {', '.join(task)}")
-        task = [task[name] for name in names]
     try:
-        values = np.asarray(task, np.float32)
+        by_name = task if isinstance(task, Mapping) else dict(zip(names, task, strict=True))
     except (TypeError, ValueError):
-        raise ValueError(f"options: a task is {len(names)} numbers, {', '.join(names)}, got {task}") from None
-    if values.shape != (len(names),):
-        raise ValueError(f"options: a task has {len(names)} numbers, {', '.join(names)}, got {task}")
-    for name, value, low, high in zip(names, values, env.task_space.low, env.task_space.high, strict=True):
-        choices = env.task_choices.get(name)
-        if not low <= value <= high or (choices is not None and value not in choices):
-            legal = f"one of {', '.join(f'{c:g}' for c in choices)}" if choices else f"in [{low:g}, {high:g}]"
-            raise ValueError(f"options: {name} must be {legal}, got {value:g}")
-    return values.tolist()
+        known = ", ".join(names)
+        raise ValueError(f"options: a task has {len(names)} numbers, {known}, got {task}") from None
+    try:
+        return env.task_row(by_name)
+    except ValueError as error:
+        raise ValueError(f"options: {error}") from None
