@@ -1,4 +1,4 @@
-"""Files that are broken at random, a selection of `benchmarks/soak.py fuzz`, and whatever that has found."""
+"""Files that are broken at random, a selection of `tests/stress/fuzz.py`, and whatever that has found."""
 
 # pyright: reportMissingImports=false
 
@@ -24,42 +24,42 @@ from meta_rl.run.checkpoint import AtomicCheckpointIO, check_resumable, load_che
 from meta_rl.run.signals import to_the_end
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "tests" / "stress"))
 
-import soak_checkpoint_check  # noqa: E402
-import soak_checkpoints  # noqa: E402
-import soak_config_check  # noqa: E402
-import soak_configs  # noqa: E402
-import soak_fuzz  # noqa: E402
-import soak_run  # noqa: E402
+import forked_start  # noqa: E402
+import judge_checkpoint  # noqa: E402
+import judge_config  # noqa: E402
+import mutate_checkpoint  # noqa: E402
+import mutate_config  # noqa: E402
+import watched_run  # noqa: E402
 
-LAUGHS = soak_configs.LAUGHS + "x: *l9\n"
+LAUGHS = mutate_config.LAUGHS + "x: *l9\n"
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[soak_checkpoint_check.Subject]:
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[judge_checkpoint.Subject]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
-        yield soak_checkpoint_check.Subject.make(tmp_path_factory.mktemp("fuzz") / "subject")
+        yield judge_checkpoint.Subject.make(tmp_path_factory.mktemp("fuzz") / "subject")
 
 
 def test_mutated_configurations_end_in_one_line_or_train_as_asked(tmp_path: Path) -> None:
-    files = soak_configs.shipped()
+    files = mutate_config.shipped()
     kinds: Counter[str] = Counter()
     for number in range(32):
         r = random.Random(f"test {number}")
-        content, mutation = soak_configs.mutate(r, r.choice(files))
-        kind, finding = soak_config_check.check(content, mutation, tmp_path / str(number))
+        content, mutation = mutate_config.mutate(r, r.choice(files))
+        kind, finding = judge_config.check(content, mutation, tmp_path / str(number))
         assert finding is None, finding
         kinds[kind] += 1
     assert kinds["refused"] > 10
     assert kinds["trained"] > 2
 
 
-def test_mutated_checkpoints_are_refused_or_change_nothing(subject: soak_checkpoint_check.Subject) -> None:
+def test_mutated_checkpoints_are_refused_or_change_nothing(subject: judge_checkpoint.Subject) -> None:
     kinds: Counter[str] = Counter()
     for number in range(8):
-        kind, findings = soak_checkpoint_check.check(random.Random(f"test {number}"), subject, str(number))
+        kind, findings = judge_checkpoint.check(random.Random(f"test {number}"), subject, str(number))
         assert not findings, findings
         kinds[kind] += 1
     assert any("refused" in kind for kind in kinds)
@@ -101,7 +101,7 @@ NULLS = {
 
 @pytest.mark.parametrize(("key", "place"), NULLS.items())
 def test_a_null_that_no_constructor_takes(tmp_path: Path, key: str, place: tuple[str, str]) -> None:
-    config = copy.deepcopy(soak_checkpoint_check.EXPERIMENT)
+    config = copy.deepcopy(judge_checkpoint.EXPERIMENT)
     holder = config["model"]["init_args"] if place[0] == "policy" else config
     holder[place[0]] = {**holder[place[0]], place[1]: None}
     assert refused(tmp_path, config) == f"error: {key} must not be null\n"
@@ -115,16 +115,16 @@ UNFIT = {
 
 @pytest.mark.parametrize(("line", "changes"), UNFIT.items())
 def test_values_that_only_lightning_refuses(tmp_path: Path, line: str, changes: dict[str, Any]) -> None:
-    assert refused(tmp_path, {**soak_checkpoint_check.EXPERIMENT, **changes}).startswith(f"error: {line}")
+    assert refused(tmp_path, {**judge_checkpoint.EXPERIMENT, **changes}).startswith(f"error: {line}")
 
 
 def refused(folder: Path, config: dict[str, Any]) -> str:
     """The line that train.py ends with."""
     (folder / "a.yaml").write_text(yaml.safe_dump(config))
-    outcome = soak_fuzz.start(["--config=a.yaml"], folder)
+    outcome = forked_start.start(["--config=a.yaml"], folder)
     assert outcome.code == 2, outcome
     assert outcome.err.count("\n") == 1, outcome
-    assert soak_fuzz.left(folder, {folder / "a.yaml"}) == []
+    assert forked_start.left(folder, {folder / "a.yaml"}) == []
     return outcome.err
 
 
@@ -150,12 +150,12 @@ STATES: dict[str, tuple[tuple[Any, ...], Any]] = {
 
 @pytest.mark.parametrize(("path", "value"), STATES.values(), ids=STATES.keys())
 def test_a_state_that_no_training_has(
-    subject: soak_checkpoint_check.Subject, path: tuple[Any, ...], value: Any
+    subject: judge_checkpoint.Subject, path: tuple[Any, ...], value: Any
 ) -> None:
     content = torch.load(io.BytesIO(subject.content), weights_only=True)
     config = content["meta_rl"]["config"]
     check_resumable(content, config, Path("x.ckpt"), 9)
-    soak_checkpoints.put(content, path, value)
+    mutate_checkpoint.put(content, path, value)
     with pytest.raises(UserError, match=r"checkpoint x.ckpt: \S+ is not the state of a training"):
         check_resumable(content, config, Path("x.ckpt"), 9)
 
@@ -170,7 +170,7 @@ TENSORS: dict[str, Callable[[torch.Tensor], Any]] = {
 
 @pytest.mark.parametrize("change", TENSORS.values(), ids=TENSORS.keys())
 def test_weights_that_no_learner_stores(
-    subject: soak_checkpoint_check.Subject, tmp_path: Path, change: Callable[[torch.Tensor], Any]
+    subject: judge_checkpoint.Subject, tmp_path: Path, change: Callable[[torch.Tensor], Any]
 ) -> None:
     content = torch.load(io.BytesIO(subject.content), weights_only=True)
     content["state_dict"]["policy.mean.0.weight"] = change(content["state_dict"]["policy.mean.0.weight"])
@@ -180,7 +180,7 @@ def test_weights_that_no_learner_stores(
 
 
 def test_a_null_in_the_configuration_of_a_checkpoint(
-    subject: soak_checkpoint_check.Subject, tmp_path: Path
+    subject: judge_checkpoint.Subject, tmp_path: Path
 ) -> None:
     content = torch.load(io.BytesIO(subject.content), weights_only=True)
     content["meta_rl"]["config"]["data"]["gae_lambda"] = None
@@ -198,22 +198,22 @@ RESTORED: dict[str, tuple[tuple[Any, ...], Any]] = {
 
 @pytest.mark.parametrize(("path", "value"), RESTORED.values(), ids=RESTORED.keys())
 def test_a_state_that_cannot_be_restored(
-    subject: soak_checkpoint_check.Subject, tmp_path: Path, path: tuple[Any, ...], value: Any
+    subject: judge_checkpoint.Subject, tmp_path: Path, path: tuple[Any, ...], value: Any
 ) -> None:
     content = torch.load(io.BytesIO(subject.content), weights_only=True)
     if value is None:
         del content["optimizer_states"][0]["param_groups"][0]["lr"]
     else:
-        soak_checkpoints.put(content, path, value)
+        mutate_checkpoint.put(content, path, value)
     torch.save(content, tmp_path / "x.ckpt")
     (tmp_path / "a.yaml").write_text((subject.folder / "a.yaml").read_text())
     arguments = ["--config=a.yaml", "--name=b", "--ckpt_path=x.ckpt", "--trainer.max_steps=9"]
-    outcome = soak_fuzz.start(arguments, tmp_path)
+    outcome = forked_start.start(arguments, tmp_path)
     assert outcome.code == 2, outcome
     assert outcome.err.startswith("error: checkpoint x.ckpt cannot be restored: KeyError"), outcome
 
 
-def test_weights_of_several_types(subject: soak_checkpoint_check.Subject, tmp_path: Path) -> None:
+def test_weights_of_several_types(subject: judge_checkpoint.Subject, tmp_path: Path) -> None:
     content = torch.load(io.BytesIO(subject.content), weights_only=True)
     content["state_dict"]["policy.mean.0.weight"] = content["state_dict"]["policy.mean.0.weight"].half()
     torch.save(content, tmp_path / "x.ckpt")
@@ -221,7 +221,7 @@ def test_weights_of_several_types(subject: soak_checkpoint_check.Subject, tmp_pa
         load_checkpoint(tmp_path / "x.ckpt")
 
 
-def test_training_reads_what_has_been_checked(subject: soak_checkpoint_check.Subject, tmp_path: Path) -> None:
+def test_training_reads_what_has_been_checked(subject: judge_checkpoint.Subject, tmp_path: Path) -> None:
     """torch.load reads uninitialised memory where an entry of the archive's directory is damaged."""
     content, file = bytearray(subject.content), tmp_path / "x.ckpt"
     entry = content.find(b"PK\x01\x02")
@@ -230,12 +230,12 @@ def test_training_reads_what_has_been_checked(subject: soak_checkpoint_check.Sub
         entry = content.find(b"PK\x01\x02", entry + 1)
     file.write_bytes(content)
     whole = torch.load(io.BytesIO(subject.content), weights_only=True)
-    assert soak_run.equal(AtomicCheckpointIO().load_checkpoint(file)["state_dict"], whole["state_dict"])
+    assert watched_run.equal(AtomicCheckpointIO().load_checkpoint(file)["state_dict"], whole["state_dict"])
     case = subject.case("folders", bytes(content))
-    assert soak_checkpoint_check.train(case).code == 0
+    assert judge_checkpoint.train(case).code == 0
     name = Path("runs/on/checkpoints/last.ckpt")
     ends = [torch.load(c / name, weights_only=True) for c in (case, subject.folder / "reference")]
-    assert soak_run.equal(ends[0]["state_dict"], ends[1]["state_dict"])
+    assert watched_run.equal(ends[0]["state_dict"], ends[1]["state_dict"])
 
 
 def test_sigterm_waits_for_the_records_of_a_run_that_ends() -> None:

@@ -27,7 +27,7 @@ from meta_rl.run import command as cli
 from meta_rl.sweep import command as sweep_cli
 
 ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "benchmarks"), str(ROOT / "tests" / "report")]
+sys.path += [str(ROOT / "tests" / "stress"), str(ROOT / "tests" / "report")]
 import directories  # noqa: E402
 from wandb_stand_in import StandIn, serve  # noqa: E402
 

@@ -15,7 +15,7 @@ import yaml
 from meta_rl.run import tracking
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "tests" / "stress"))
 from wandb_stand_in import StandIn, serve  # noqa: E402
 
 RUN = "UpsertBucket"  # the query that creates a run

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from forked_start import SECONDS, Finding, Outcome, clear, finite, left, resolved, start, work
 from omegaconf import OmegaConf
-from soak_fuzz import SECONDS, Finding, Outcome, clear, finite, left, resolved, start, work
 
 LARGE = 2e5  # environment steps of an iteration: more may take its time
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 import yaml
-from soak_checkpoints import Tree, mutate
-from soak_fuzz import Finding, Outcome, clear, finite, left, start
-from soak_run import differences
+from forked_start import Finding, Outcome, clear, finite, left, start
+from mutate_checkpoint import Tree, mutate
+from watched_run import differences
 
 EXPERIMENT = {
     "seed_everything": 1,

@@ -1,16 +1,27 @@
-"""Runs that are interrupted at random moments, and end with the numbers of one that never was."""
+"""Interrupts runs of train.py at random moments, and compares each with a run that was never interrupted.
 
+    python tests/stress/kills.py --config conf/maml_point_mass.yaml --kills 50 -- --trainer.max_steps=30
+
+What follows `--` are options of train.py. A run is started again by the line that it has printed, or with
+`--ckpt_path=auto`, until it is done. Then its checkpoints and metrics must equal those of the uninterrupted
+run to the last bit, and no process may have outlived a signal. A third of the signals wait until a file is
+half written. Prints a table, and exits with 1 if something failed. Linux only.
+"""
+
+import argparse
 import random
 import re
 import shutil
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from soak_run import LIMIT, Launch, command, differences, quiet_end, starts
+from watched_run import LIMIT, Launch, command, differences, quiet_end, starts, write
 
 RESUME = re.compile(r"resume with: (python .+)")
 CODES = {"KILL": {-9}, "TERM": {143}, "INT": {130}}
@@ -34,7 +45,7 @@ class Interruption:
 
 
 @dataclass
-class Soak:
+class Stress:
     """An experiment that is interrupted again and again, in `folder`."""
 
     config: Path
@@ -139,12 +150,12 @@ def outlived(launch: Launch) -> int:
     return len(left)
 
 
-def summary(soak: Soak) -> dict[str, Any]:
-    done = soak.done
+def summary(stress: Stress) -> dict[str, Any]:
+    done = stress.done
     return {
-        "config": soak.config.name,
-        "overrides": list(soak.overrides),
-        "signal": soak.signal,
+        "config": stress.config.name,
+        "overrides": list(stress.overrides),
+        "signal": stress.signal,
         "interruptions": len(done),
         "runs": len({event.run for event in done}),
         "in_start_up": sum(event.start_up for event in done),
@@ -152,6 +163,36 @@ def summary(soak: Soak) -> dict[str, Any]:
         "left_half_a_file": sum(bool(event.half_written) for event in done),
         "most_seconds_to_exit": round(max((event.seconds for event in done), default=0.0), 2),
         "codes": {str(code): sum(e.code == code for e in done) for code in {e.code for e in done}},
-        "failures": soak.failures,
+        "failures": stress.failures,
         "events": [vars(event) for event in done],
     }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--signal", choices=CODES, default="KILL")
+    parser.add_argument("--output", type=Path, help="JSON with everything")
+    parser.add_argument("overrides", nargs="*", help="options of train.py, behind --")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        stress = Stress(args.config, args.overrides, args.signal, Path(folder), random.Random(args.seed))
+        stress.reference()
+        number = 0
+        while len(stress.done) < args.kills:
+            stress.run(number, args.kills - len(stress.done))
+            number += 1
+            write(args.output, summary(stress))
+            print(f"{len(stress.done)} of {args.kills}, {len(stress.failures)} failures", file=sys.stderr)
+    for key, value in summary(stress).items():
+        if key not in ("events", "failures", "overrides"):
+            print(f"{key:28} {value}")
+    failures = [f"failed: {failure}" for failure in stress.failures]
+    print(*failures, f"{len(failures)} failures", sep="\n")
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,16 @@
-"""What a long run accumulates: memory, threads, files and processes, sampled while it trains."""
+"""Trains for long, and watches whether memory, threads, open files or processes grow meanwhile.
 
+    python tests/stress/growth.py --config conf/maml_point_mass.yaml -- --data.meta_batch_size=5
+
+What follows `--` are options of train.py. After a tenth of the iterations memory may grow by less than 2 %,
+and the numbers of threads, files and processes not at all. The run must end well and leave no process. W&B's
+process is listed beside it. Prints a table, and exits with 1 if something failed. Linux only.
+"""
+
+import argparse
 import math
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from soak_run import Launch, command, iterations, marked, quiet_end, sample
+from watched_run import Launch, command, iterations, marked, quiet_end, sample, write
 
 WARM_UP = 0.1  # of the iterations
 SECONDS = 1.0  # between two samples
@@ -97,3 +107,21 @@ def passed(result: dict[str, Any]) -> bool:
     flat = own.get("theil_sen_percent", math.inf) < 2 and own["tenths_percent"] < 2
     same = all(own[f"{key}_growth"] <= 0 for key in ("threads", "files", "children")) if flat else False
     return flat and same and result["exit_code"] == 0 and not result["left"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--iterations", type=int, default=2000)
+    parser.add_argument("--output", type=Path, help="JSON with everything")
+    parser.add_argument("overrides", nargs="*", help="options of train.py, behind --")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="growth-") as folder:
+        result = growth(args.config, args.iterations, args.overrides, Path(folder))
+    write(args.output, result)
+    print(table(result))
+    return int(not passed(result))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

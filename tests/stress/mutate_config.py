@@ -71,7 +71,7 @@ LAUGHS = "l0: &l0 [x, x]\n" + "".join(
 
 def shipped() -> list[Path]:
     """The experiments that train."""
-    folder = Path(__file__).parents[1] / "conf"
+    folder = Path(__file__).parents[2] / "conf"
     return sorted(file for file in folder.glob("*.yaml") if not file.name.startswith("random"))
 
 

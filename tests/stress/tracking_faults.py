@@ -1,13 +1,20 @@
-"""What a run loses where W&B's server is away, slow or refuses: whole runs of train.py, against W&B disabled.
+"""Whole runs of train.py while W&B's server is away, slow or refuses, against a run with W&B disabled.
 
-    python benchmarks/tracking_faults.py
+    python tests/stress/tracking_faults.py                           # all situations, about 10 minutes
+    python tests/stress/tracking_faults.py "never answers" 401       # these two
 
-Start is the time until training begins, end that from its last iteration until the process has gone.
-"Besides" is what an iteration takes besides sampling and update, so also what logging takes. What has not
-been uploaded is then uploaded by `wandb sync` to a server that works, and its rows are counted there. "Lines"
-are those about W&B on stderr.
+Prints a table with a row for each situation:
+
+    start       seconds until training begins
+    iteration   milliseconds of an iteration
+    besides     of these, what is neither sampling nor update; logging is part of it
+    end         seconds from the last iteration until the process has gone
+    uploaded    rows that the server has got
+    synced      rows that `wandb sync` uploads afterwards, to a server that works
+    lines       lines about W&B on stderr
 """
 
+import argparse
 import csv
 import os
 import subprocess
@@ -20,7 +27,7 @@ from typing import NamedTuple
 
 from wandb_stand_in import StandIn, serve
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STEPS = 60
 TINY = ["--data.meta_batch_size=5", "--data.fast_batch_size=5", f"--trainer.max_steps={STEPS}", "--name=run"]
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there
@@ -122,7 +129,11 @@ def situation(name: str) -> str:
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(SITUATIONS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("situation", nargs="*", help=f"one or more of: {', '.join(SITUATIONS)}")
+    chosen = parser.parse_args().situation or list(SITUATIONS)
+    if unknown := set(chosen) - set(SITUATIONS):
+        parser.error(f"no such situation: {', '.join(sorted(unknown))}")
     columns = ["start s", "iteration ms", "besides ms", "end s", "exit code", "uploaded", "synced", "lines"]
     print("|", " | ".join(["W&B's server", *columns]), "|")
     print("| --- " * 9 + "|")

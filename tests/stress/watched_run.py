@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CLOCK = ("time_", "memory", "env_steps_per_s")  # columns that the machine decides
-MARK = "SOAK_RUN"  # in the environment of a run and of whatever it starts
+MARK = "STRESS_RUN"  # in the environment of a run and of whatever it starts
 LIMIT = 600  # seconds after which a run hangs
 
 
@@ -141,6 +141,12 @@ def differences(run: Path, reference: Path) -> list[str]:
 def starts(run: Path) -> list[dict[str, Any]]:
     """The entries of run.json."""
     return json.loads((run / "run.json").read_text())["starts"]
+
+
+def write(output: Path | None, result: dict[str, Any]) -> None:
+    """Keep a result as JSON, if a file is asked for."""
+    if output:
+        output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def quiet_end(launch: Launch) -> None:
