@@ -1,7 +1,5 @@
 """One process or several: the same tasks, the same numbers, the same parameters."""
 
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,43 +11,36 @@ import torch
 import rank_worker
 from meta_rl import ranks
 
-WORKER = Path(rank_worker.__file__)
 # Adam divides gradients of dead units, which are nothing but rounding, by 1e-8; and Pendulum's curvature, of
 # observed velocities up to 8, is worse conditioned.
 AMPLIFIED = {"Reptile, Adam": 1e-8, "FOMAML on Pendulum": 1e-6}
 
 
-def start(size: int, folder: Path) -> list[subprocess.Popen[bytes]]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(size)}
-    return [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(folder / f"{rank}-of-{size}.pt")],
-            env=os.environ | common | {"LOCAL_RANK": str(rank)},
-        )
-        for rank in range(size)
-    ]
-
-
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Any]:
     torch.set_num_threads(1)
-    return rank_worker.train_all(1)
+    return rank_worker.train_all(1, rank_worker.CASES)
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def together(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> list[dict[str, Any]]:
-    """What every rank has found."""
+@pytest.fixture(scope="module")
+def ranks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the ranks of every size have written."""
     folder = tmp_path_factory.mktemp("ranks")
-    for process in start(request.param, folder):
-        assert process.wait(timeout=300) == 0
-    return [torch.load(folder / f"{rank}-of-{request.param}.pt") for rank in range(request.param)]
+    subprocess.run([sys.executable, rank_worker.__file__, str(folder)], check=True, timeout=300)
+    return folder
 
 
-@pytest.mark.parametrize("case", rank_worker.CASES)
+@pytest.fixture(scope="module", params=rank_worker.SIZES)
+def together(request: pytest.FixtureRequest, ranks_folder: Path) -> list[dict[str, Any]]:
+    """What every rank has found."""
+    return [torch.load(ranks_folder / f"{rank}-of-{request.param}.pt") for rank in range(request.param)]
+
+
+@pytest.mark.parametrize(
+    ("together", "case"),
+    [(size, case) for size, cases in rank_worker.SIZES.items() for case in cases],
+    indirect=["together"],
+)
 def test_any_number_of_processes_gives_the_same_parameters(
     alone: dict[str, Any], together: list[dict[str, Any]], case: str
 ) -> None:
