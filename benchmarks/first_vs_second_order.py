@@ -43,7 +43,7 @@ from tqdm import tqdm  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Reptile  # noqa: E402
-from meta_rl.algorithms.base import Stopwatch, peak_memory_mb  # noqa: E402
+from meta_rl.algorithms.base import Timer, peak_memory_mb  # noqa: E402
 from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass  # noqa: E402
 from meta_rl.policy import repeat  # noqa: E402
@@ -100,7 +100,7 @@ class Recorder(RolloutDataModule):
         return self.collected[-1]
 
 
-class Timer(L.Callback):
+class Clock(L.Callback):
     """Wall time of one iteration, and the parameters that it started from."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: MetaLearner) -> None:
@@ -115,18 +115,18 @@ class Timer(L.Callback):
 def gradient_seconds(learner: MetaLearner, theta: Params, collected: list[Experience]) -> float:
     """Time of the meta-gradient at `theta` on the episodes of an iteration, with a single adaptation."""
     support = collected[: learner.num_inner_steps]
-    watch = Stopwatch()
-    with watch("adapt"), torch.no_grad():
-        adapted = learner.inner.adapt(repeat(theta, len(support[0].returns)), [b.samples for b in support])
-    with watch("gradient"):
+    timer = Timer()
+    with timer("adapt"), torch.no_grad():
+        adapted = learner.inner.replay(repeat(theta, len(support[0].returns)), [b.samples for b in support])
+    with timer("gradient"):
         if isinstance(learner, MAML):
             objective = learner.objective(support, adapted, collected[-1], learner.first_order)
             objective.gradient(theta, with_fisher=False)
         else:
             _ = [theta[name] - adapted[name].mean(0) for name in theta]
     if isinstance(learner, MAML) and not learner.first_order:
-        return watch.seconds["gradient"]  # adapts again in there, with a graph
-    return sum(watch.seconds.values())
+        return timer.seconds["gradient"]  # adapts again in there, with a graph
+    return sum(timer.seconds.values())
 
 
 def time_round(case: Case, env: BatchedEnv, index: int, share: float | None) -> Iterator[dict[str, Any]]:
@@ -134,11 +134,11 @@ def time_round(case: Case, env: BatchedEnv, index: int, share: float | None) -> 
     names = list(ALGORITHMS)
     first = index % len(names)
     for name in names[first:] + names[:first]:
-        learner, timer = case.learner(name, share), Timer()
+        learner, clock = case.learner(name, share), Clock()
         datamodule = Recorder(env, case.tasks, case.episodes, seed=index)
-        train(learner, datamodule, 1, timer)
-        gradient = gradient_seconds(learner, timer.theta, datamodule.collected)
-        for part, seconds in {"gradient": gradient, "step": timer.step, "iteration": timer.iteration}.items():
+        train(learner, datamodule, 1, clock)
+        gradient = gradient_seconds(learner, clock.theta, datamodule.collected)
+        for part, seconds in {"gradient": gradient, "step": clock.step, "iteration": clock.iteration}.items():
             yield {**case._asdict(), "algorithm": name, "round": index, "part": part, "seconds": seconds}
 
 

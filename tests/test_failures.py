@@ -306,7 +306,7 @@ def test_loss_and_gradient_are_those_of_the_other_tasks(pooled: bool) -> None:
     samples = data.meta_batch(learner.policy, theta, 0).support.samples
     results = []
     for part in (samples, Samples(*(x[1:] for x in samples))):
-        adapted = learner.inner.adapt(repeat(theta, len(part.mask)), [part])
+        adapted = learner.inner.replay(repeat(theta, len(part.mask)), [part])
         objective = MetaObjective(learner.policy, learner.inner, [part], adapted, part, pooled=pooled)
         loss, gradient = objective.gradient(theta)
         results.append(torch.cat([loss[None], *(g.flatten() for g in gradient)]))

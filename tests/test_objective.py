@@ -47,7 +47,7 @@ def make_objective(
     rates = [scale * rate for rate in RATES]
     inner = InnerLoop(policy, rates, loss=loss, scale_by_variance=scale_by_variance)
     support = SUPPORT[:steps]
-    adapted = {name: p.detach() for name, p in inner.adapt(shared(policy), support).items()}
+    adapted = {name: p.detach() for name, p in inner.replay(shared(policy), support).items()}
     return MetaObjective(policy, inner, support, adapted, query, first_order, **arguments)
 
 
@@ -185,7 +185,7 @@ def test_fomaml_gradient_is_the_finite_difference_with_the_identity_jacobian(pol
 
 def test_weight_decay_does_not_touch_the_identity_jacobian(policy: GaussianMLP) -> None:
     inner = InnerLoop(policy, 0.1, "sgd", {"weight_decay": 0.5})
-    adapted = {name: p.detach() for name, p in inner.adapt(shared(policy), SUPPORT[:1]).items()}
+    adapted = {name: p.detach() for name, p in inner.replay(shared(policy), SUPPORT[:1]).items()}
     objective = MetaObjective(policy, inner, SUPPORT[:1], adapted, QUERY, first_order=True)
     actual = torch.cat([g.reshape(-1) for g in objective.gradient(theta_of(policy))[1]])
     phis = [with_grad(task(adapted, i)) for i in TASKS]

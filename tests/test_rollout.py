@@ -150,13 +150,13 @@ def test_ratios_to_the_collected_probabilities_are_1(kind: type[GaussianMLP], po
     sampler = Sampler(Counter(), K, AdvantageEstimator(pooled=pooled))
     by_loss = {}
     for loss in LOSSES:
-        inner, phi = InnerLoop(policy, [0.5, 0.3], loss=loss), params
-        state = inner.init(phi)
+        inner = InnerLoop(policy, [0.5, 0.3], loss=loss)
+        adapted = inner.start(params)
         for step in range(2):
-            samples = sampler.collect(policy, phi, tasks, TaskStreams(0, 0, step)).samples
+            samples = sampler.collect(policy, adapted.params, tasks, TaskStreams(0, 0, step)).samples
             assert samples.mask.mean() < 1  # there is padding
-            phi, state = inner.step(phi, state, samples)
-        by_loss[loss] = phi
+            adapted = inner.step(adapted, samples)
+        by_loss[loss] = adapted.params
     torch.testing.assert_close(by_loss["ratio"], by_loss["reinforce"], rtol=1e-4, atol=1e-5)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from meta_rl import ranks
-from meta_rl.types import Samples, Trajectories
+from meta_rl.types import STATES_PER_CHUNK, Samples, Trajectories
 
 EPSILON = 1e-8
 
@@ -122,9 +122,6 @@ def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor, total: Total =
 def predict(coefficients: Tensor, x: Tensor) -> Tensor:
     """Values [N, K, T] in float64 of features [N, K, T, F]."""
     return torch.einsum("nktf,nf->nkt", x, coefficients)
-
-
-STATES_PER_CHUNK = 8192  # of the tasks whose baselines are fitted at once, so that their features stay cached
 
 
 class AdvantageEstimator(NamedTuple):

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -14,7 +14,7 @@ from torchopt.base import GradientTransformation
 from meta_rl.errors import UserError
 from meta_rl.losses import ratio_loss, reinforce_loss
 from meta_rl.policy import GaussianMLP, distribution
-from meta_rl.types import Params, Samples
+from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 
 # What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
 # derivative finite where a gradient is exactly 0, as a dead unit's is.
@@ -23,16 +23,14 @@ POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_valu
 Loss = Literal["reinforce", "ratio"]
 LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss}
 
-# States of the tasks that are processed together: a few arrays of 8192 x 100 activations stay in the cache.
-STATES_PER_CHUNK = 8192
 
+class Adapted(NamedTuple):
+    """The parameters of all tasks on their way, with what their optimizer remembers."""
 
-class InnerState(NamedTuple):
-    """A fresh optimizer for each adaptation (torchopt's momentum remembers its first call), and its state."""
-
-    optimizer: GradientTransformation
-    state: Any
-    index: int  # gradient steps taken
+    params: Params  # [N, ...]
+    optimizer: GradientTransformation  # one for each adaptation: torchopt's momentum remembers its first call
+    state: Any  # of the optimizer
+    steps: int  # gradient steps taken
 
 
 class InnerLoop:
@@ -85,31 +83,32 @@ class InnerLoop:
         self.loss: Loss = loss
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
-    def init(self, params: Params) -> InnerState:
-        """State before the first step, for per-task parameters [N, ...]."""
+    def start(self, params: Params) -> Adapted:
+        """Before the first step, at per-task parameters [N, ...]."""
         optimizer = make_optimizer(*self._optimizer)
-        return InnerState(optimizer, optimizer.init(params), 0)
+        return Adapted(params, optimizer, optimizer.init(params), 0)
 
-    def step(self, params: Params, state: InnerState, samples: Samples) -> tuple[Params, InnerState]:
-        """One gradient step of every task. The result is differentiable with respect to `params`."""
+    def step(self, adapted: Adapted, samples: Samples) -> Adapted:
+        """One gradient step of every task. The result is differentiable with respect to `adapted.params`."""
+        params, optimizer, state, steps = adapted
         grads = self._gradients(params, samples)
-        updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
-        rate: float | Tensor = self.rates[min(state.index, len(self.rates) - 1)]
+        updates, state = optimizer.update(grads, state, params=params, inplace=False)
+        rate: float | Tensor = self.rates[min(steps, len(self.rates) - 1)]
         if self.scale_by_variance:
             rate = rate * cast(GaussianMLP, self.policy).variance(params)
         updates = {
             name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
             for name, u in updates.items()
         }
-        adapted = torchopt.apply_updates(params, updates, inplace=False)
-        return adapted, InnerState(state.optimizer, inner, state.index + 1)
+        params = torchopt.apply_updates(params, updates, inplace=False)
+        return Adapted(params, optimizer, state, steps + 1)
 
-    def adapt(self, params: Params, support: Sequence[Samples]) -> Params:
-        """Replay all gradient steps, one for each element of `support`: [N, ...] -> [N, ...]."""
-        state = self.init(params)
+    def replay(self, params: Params, support: Sequence[Samples]) -> Params:
+        """All gradient steps again, one on each element of `support`: [N, ...] -> [N, ...]."""
+        adapted = self.start(params)
         for samples in support:
-            params, state = self.step(params, state, samples)
-        return params
+            adapted = self.step(adapted, samples)
+        return adapted.params
 
     def _gradients(self, params: Params, samples: Samples) -> Params:
         """The gradient of every task's loss by its own parameters: [N, ...]."""
@@ -155,3 +154,28 @@ def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformati
         return make(lr=1.0, **arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"inner_optimizer_args {arguments} do not fit torchopt.{name}: {error}") from None
+
+
+@torch.no_grad()
+def adaptation(
+    inner: InnerLoop, params: Params, gradient_steps: int, collect: Callable[[Params, int], Experience]
+) -> Iterator[tuple[Adapted, Experience]]:
+    """Adapt to all tasks: the parameters after 0, 1, ..., `gradient_steps` steps, each with episodes of them.
+
+    A step is taken on the episodes that came with the parameters before it. Training, evaluation and film all
+    adapt this way; in MAML's terms, the last pair is the query and those before it are the support:
+
+        *support, (adapted, query) = adaptation(inner, params, 1, collect)
+
+    Args:
+        inner: Takes the gradient steps.
+        params: [N, ...] where every task starts.
+        gradient_steps: How many; 0 or more.
+        collect: Episodes of per-task parameters [N, ...] after so many gradient steps.
+    """
+    adapted = inner.start(params)
+    for step in range(gradient_steps + 1):
+        episodes = collect(adapted.params, step)
+        yield adapted, episodes
+        if step < gradient_steps:
+            adapted = inner.step(adapted, episodes.samples)

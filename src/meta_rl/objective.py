@@ -15,10 +15,10 @@ from torch.func import vmap
 from torch.nn.utils import parameters_to_vector
 
 from meta_rl import ranks
-from meta_rl.inner import STATES_PER_CHUNK, InnerLoop
+from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
 from meta_rl.policy import Gaussian, distribution, repeat
-from meta_rl.types import Params, Samples, thin
+from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
 # Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
 # conjugate gradient would make a relative 1e-3 of a float32's last bits in a single step.
@@ -143,7 +143,7 @@ class MetaObjective:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
         loss = kl = torch.zeros((), dtype=SUMS, device=self.query.mask.device)
         for (support, _, query, weights), old in zip(self._chunks(), self._old, strict=True):
-            phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
+            phi = self.inner.replay(repeat(theta, len(query.mask)), support)
             outputs = distribution(self.policy, phi, query.observations)
             loss = loss + over_tasks(weights * vmap(surrogate_loss)(outputs, old, query)) / self.tasks
             kl = kl + over_tasks(weights * vmap(mean_kl)(old, outputs, query.mask)) / self.tasks
@@ -171,7 +171,7 @@ class MetaObjective:
         with torch.enable_grad():
             phi = leaves
             if not self.first_order:
-                phi = self.inner.adapt(phi, chunk.support)
+                phi = self.inner.replay(phi, chunk.support)
             phi = {name: value + (chunk.adapted[name] - value).detach() for name, value in phi.items()}
             outputs = distribution(self.policy, phi, chunk.query.observations)
         return list(leaves.values()), outputs

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from meta_rl import ranks
 
+# States of the tasks that are processed together: a few arrays of 8192 x 100 activations stay in the cache.
+STATES_PER_CHUNK = 8192
+
 # Parameters of a policy, by name. Per-task parameters have a leading task axis: [N, ...].
 Params = dict[str, Tensor]
 

@@ -12,7 +12,8 @@ from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward, Point
 from meta_rl.errors import NonFiniteError
 from meta_rl.evaluation import curve as evaluation
 from meta_rl.evaluation.curve import (
-    adapt_steps,
+    TaskChoice,
+    adapt_policy,
     adaptation_curve,
     adaptation_frame,
     tasks_to_test,
@@ -76,9 +77,9 @@ def test_adapted_parameters_do_not_depend_on_the_other_tasks() -> None:
     sampler = Sampler(env, 5, AdvantageEstimator())
     samples = sampler.collect(policy, params, tasks, TaskStreams(0)).samples
     inner = InnerLoop(policy, 0.5)
-    together, _ = inner.step(params, inner.init(params), samples)
+    together = inner.step(inner.start(params), samples).params
     second = {name: value[1:] for name, value in params.items()}
-    alone, _ = inner.step(second, inner.init(second), type(samples)(*(x[1:] for x in samples)))
+    alone = inner.step(inner.start(second), type(samples)(*(x[1:] for x in samples))).params
     for name in params:
         torch.testing.assert_close(together[name][1:], alone[name])
 
@@ -104,10 +105,11 @@ def test_steps_yield_the_parameters_that_collected_the_episodes() -> None:
     env, tasks, policy = ActionReward(), torch.tensor([[0.5], [-0.5]]), linear_policy()
     inner, sampler = InnerLoop(policy, [0.5, 0.25]), Sampler(env, 10, AdvantageEstimator())
     stream = TaskStreams(0, 0, Phase.EVALUATION_EPISODES)
-    params, batches = zip(*adapt_steps(policy, inner, sampler, tasks, 2, stream), strict=True)
+    adapted, batches = zip(*adapt_policy(policy, inner, sampler, tasks, 2, stream), strict=True)
+    params = [a.params for a in adapted]
     theta = repeat({name: p.detach() for name, p in policy.named_parameters()}, 2)
     for step in range(3):
-        expected = inner.adapt(theta, [b.samples for b in batches[:step]])
+        expected = inner.replay(theta, [b.samples for b in batches[:step]])
         for name, value in expected.items():
             assert params[step][name].shape == value.shape
             torch.testing.assert_close(params[step][name], value)
@@ -122,8 +124,8 @@ def test_steps_yield_the_parameters_that_collected_the_episodes() -> None:
 
 def test_a_file_replaces_the_unseen_tasks(tmp_path: Path) -> None:
     (tmp_path / "tasks.csv").write_text("target\n0.5\n")
-    assert tasks_to_test(Bandit(), tmp_path / "tasks.csv", 40, seed=0).tolist() == [[0.5]]
-    assert tasks_to_test(Bandit(), None, 40, seed=3).equal(unseen_tasks(Bandit(), 40, seed=3))
+    assert tasks_to_test(Bandit(), TaskChoice(file=tmp_path / "tasks.csv"), seed=0).tolist() == [[0.5]]
+    assert tasks_to_test(Bandit(), TaskChoice(40), seed=3).equal(unseen_tasks(Bandit(), 40, seed=3))
 
 
 def test_a_task_is_evaluated_alike_among_any_others() -> None:
@@ -137,7 +139,7 @@ def test_a_task_is_evaluated_alike_among_any_others() -> None:
 
 def test_chunks_are_evaluated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     env, tasks = ActionReward(horizon=5), torch.linspace(-1, 1, 5)[:, None]
-    monkeypatch.setattr(evaluation, "STATES_PER_CHUNK", 2 * 10 * 5)
+    monkeypatch.setattr(evaluation, "STATES_AT_ONCE", 2 * 10 * 5)
     returns = curve(env, tasks, [0.1])
     assert returns.shape == (5, 2, 10)
     assert returns[:2].equal(curve(env, tasks[:2], [0.1]))

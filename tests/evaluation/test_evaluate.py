@@ -314,7 +314,7 @@ def test_the_adapted_policy_is_viewed_at_the_end(
     viewed = []
     monkeypatch.setattr(opengl, "can_open_windows", lambda: True)
     monkeypatch.setattr(
-        "meta_rl.evaluation.evaluate.watch", lambda policy, task, how: viewed.append((task, how))
+        "meta_rl.evaluation.evaluate.show_live", lambda policy, task, how: viewed.append((task, how))
     )
     assert main([*ant, "--view", "--output", str(tmp_path)]) == 0
     ((task, how),) = viewed

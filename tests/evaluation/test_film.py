@@ -12,16 +12,15 @@ from meta_rl.envs import AntDirection
 from meta_rl.errors import UserError
 from meta_rl.evaluation import film as recording
 from meta_rl.evaluation.film import (
-    Adaptation,
-    adapt,
+    adapted_stages,
     different,
     record,
     robots,
+    show_live,
     task_in_words,
-    watch,
     write_videos,
 )
-from meta_rl.evaluation.loaded import LoadedPolicy, load_untrained
+from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy, load_untrained
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 from meta_rl.show.video import Panel
@@ -35,7 +34,7 @@ data:
     class_path: meta_rl.envs.{family}
     init_args: {{horizon: 6}}
 """
-HOW = Adaptation(gradient_steps=2, episodes=3, seed=5, rates=[0.1])
+HOW = AdaptationSettings(gradient_steps=2, episodes=3, seed=5, inner_lr=[0.1])
 TASKS = torch.tensor([[1.0], [1.0], [-1.0], [1.0]])
 
 
@@ -51,7 +50,7 @@ def policy(tmp_path: Path) -> LoadedPolicy:
 
 
 def test_an_episode_is_that_of_the_sampler(policy: LoadedPolicy) -> None:
-    params = adapt(policy, TASKS[1:3], HOW)[-1]
+    params = adapted_stages(policy, TASKS[1:3], HOW)[-1]
     shown = record(policy, params, TASKS[1:3], TaskStreams(0))
     sampler = Sampler(policy.data.env, 1, policy.data.estimator)
     expected = sampler.rollout(policy.learner.policy, params, TASKS[1:3], TaskStreams(0))
@@ -66,7 +65,7 @@ def test_an_episode_is_that_of_the_sampler(policy: LoadedPolicy) -> None:
 
 def test_an_episode_stops_where_it_ends(policy: LoadedPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AntDirection, "healthy_z", (2.0, 3.0))
-    (episode,) = record(policy, adapt(policy, TASKS[:1], HOW)[0], TASKS[:1], TaskStreams(0))
+    (episode,) = record(policy, adapted_stages(policy, TASKS[:1], HOW)[0], TASKS[:1], TaskStreams(0))
     assert episode.ended
     assert len(episode.positions) == len(episode.returns) == 2
 
@@ -74,7 +73,7 @@ def test_an_episode_stops_where_it_ends(policy: LoadedPolicy, monkeypatch: pytes
 def test_the_state_of_a_failed_simulation_is_not_shown(
     policy: LoadedPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = adapt(policy, TASKS[:1], HOW)[0]
+    params = adapted_stages(policy, TASKS[:1], HOW)[0]
     monkeypatch.setattr("meta_rl.envs.mujoco_batch.MujocoBatch.step", lambda self, control, alive: alive)
     (episode,) = record(policy, params, TASKS[:1], TaskStreams(0))
     assert episode.ended
@@ -82,7 +81,7 @@ def test_the_state_of_a_failed_simulation_is_not_shown(
 
 
 def test_the_first_parameters_are_the_policys_own(policy: LoadedPolicy) -> None:
-    before, *_, after = adapt(policy, TASKS[:1], HOW)
+    before, *_, after = adapted_stages(policy, TASKS[:1], HOW)
     for name, value in policy.learner.policy.named_parameters():
         assert torch.equal(before[name][0], value)
     assert any(not torch.equal(before[name], after[name]) for name in before)
@@ -128,7 +127,7 @@ def test_what_has_no_robot_cannot_be_shown(tmp_path: Path) -> None:
 
 def test_an_oracle_is_shown_on_its_own_view(tmp_path: Path) -> None:
     policy = load(tmp_path, algorithm="Oracle")
-    (params,) = adapt(policy, TASKS[:1], HOW._replace(gradient_steps=0))
+    (params,) = adapted_stages(policy, TASKS[:1], HOW._replace(gradient_steps=0))
     (episode,) = record(policy, params, TASKS[:1], TaskStreams(0))
     assert len(episode.positions) == 7
 
@@ -151,7 +150,7 @@ def test_a_window_shows_episodes_until_it_is_closed(
             self.states.append(qpos)
 
     monkeypatch.setattr(recording, "Viewer", Window)
-    watch(policy, TASKS[2], HOW)
+    show_live(policy, TASKS[2], HOW)
     assert Window.title == "tiny, untrained, adapted to direction -1"
     assert len(Window.states) == 14  # two episodes of 6 steps
     assert not np.array_equal(Window.states[0], Window.states[7])  # each with noise of its own

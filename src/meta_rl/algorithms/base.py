@@ -20,7 +20,7 @@ from meta_rl import ranks
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import InnerLoop, Loss
+from meta_rl.inner import Adapted, InnerLoop, Loss, adaptation
 from meta_rl.policy import GaussianMLP, repeat
 from meta_rl.randomness import Phase, generator
 from meta_rl.types import Experience, MetaBatch, Params
@@ -47,8 +47,8 @@ class PolicyConfig:
     normalize_observations: bool = False
 
 
-class Stopwatch:
-    """Adds up wall seconds by name."""
+class Timer:
+    """Adds up wall seconds by name: `with timer("gradient"): ...`."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -159,17 +159,29 @@ class MetaLearner(L.LightningModule):
         """The outer optimizer; each of its steps counts as one `global_step`."""
         return cast(LightningOptimizer, self.optimizers())
 
-    def adapt(self, batch: MetaBatch, watch: Stopwatch) -> tuple[Params, list[Experience]]:
-        """All inner steps with fresh episodes before each; the adapted parameters and the episodes."""
-        params = repeat(self.theta(), len(batch.tasks))
-        state = self.inner.init(params)
-        episodes = [batch.support]
-        for step in range(self.num_inner_steps):
-            if step > 0:
-                episodes.append(self.collect(params, batch, Phase.SUPPORT + step))
-            with watch("inner"), torch.no_grad():
-                params, state = self.inner.step(params, state, episodes[-1].samples)
-        return params, episodes
+    def adaptation(
+        self, batch: MetaBatch, timer: Timer, gradient_steps: int | None = None
+    ) -> list[tuple[Adapted, Experience]]:
+        """Parameters after 0, 1, ... inner steps with episodes of them; the last ones are the query.
+
+        The first episodes are those that came with the batch, all others are fresh.
+
+        Args:
+            batch: The iteration's tasks.
+            timer: Gets the steps' seconds under `inner`.
+            gradient_steps: `num_inner_steps` if None.
+        """
+
+        def collect(params: Params, step: int) -> Experience:
+            phase = Phase.SUPPORT + step if step < self.num_inner_steps else Phase.QUERY
+            return self.collect(params, batch, phase) if step else batch.support
+
+        steps = self.num_inner_steps if gradient_steps is None else gradient_steps
+        theta = repeat(self.theta(), len(batch.tasks))
+        with timer("inner"):
+            pairs = list(adaptation(self.inner, theta, steps, collect))
+        timer.seconds["inner"] -= sum(episodes.seconds for _, episodes in pairs[1:])
+        return pairs
 
     def collect(self, params: Params, batch: MetaBatch, phase: int) -> Experience:
         """Episodes of per-task parameters on the batch's tasks."""
@@ -180,13 +192,19 @@ class MetaLearner(L.LightningModule):
         batch: MetaBatch,
         episodes: list[Experience],
         post: Experience,
-        watch: Stopwatch,
+        timer: Timer,
         numbers: dict[str, float],
     ) -> None:
-        """Log one iteration: `episodes` of all inner steps, `post` those that count as adapted.
+        """Log one iteration, and let the policy's normaliser take in its states.
 
-        The policy's normaliser takes in all of them, now that nothing more is computed on them. Returns and
-        counts are those of all ranks, times and memory those of this one.
+        Returns and counts are those of all ranks, times and memory those of this one.
+
+        Args:
+            batch: The iteration's tasks.
+            episodes: Those before each inner step; the first ones count as not adapted.
+            post: Those that count as adapted.
+            timer: Seconds of everything but sampling.
+            numbers: What the algorithm logs besides, by name.
 
         Raises:
             NonFiniteError: if a return or one of the `numbers` is not finite.
@@ -196,7 +214,7 @@ class MetaLearner(L.LightningModule):
         steps, diverged = map(int, ranks.total(torch.tensor(counts, device=self.device).sum(0)))
         self.env_steps += steps
         sampling = sum(e.seconds for e in collected)
-        update = sum(watch.seconds.values())
+        update = sum(timer.seconds.values())
         record = {
             **episodes[0].metrics("pre"),
             **post.metrics("post"),
@@ -206,7 +224,7 @@ class MetaLearner(L.LightningModule):
             "env_steps_per_s": steps / (sampling + update),
             "time_sampling": sampling,
             "time_update": update,
-            **{f"time_{name}": seconds for name, seconds in watch.seconds.items()},
+            **{f"time_{name}": seconds for name, seconds in timer.seconds.items()},
             "memory_mb": peak_memory_mb(),
         }
         self.require_finite(batch, record, collected)

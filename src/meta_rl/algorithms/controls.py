@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from meta_rl.algorithms.base import MetaLearner, Stopwatch, box_size
+from meta_rl.algorithms.base import MetaLearner, Timer, box_size
 from meta_rl.algorithms.maml import TRPOLearner
 from meta_rl.envs import BatchedEnv
 from meta_rl.envs.observe_task import ObserveTask
@@ -22,13 +22,13 @@ class Pretrained(TRPOLearner):
     pooled = True
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
-        watch, episodes = Stopwatch(), batch.support
+        timer, episodes = Timer(), batch.support
         theta = repeat(self.theta(), len(batch.tasks))
         objective = self.objective([], theta, episodes, first_order=True)
-        loss, _, numbers = self.outer_gradient(objective, watch)
+        loss, _, numbers = self.outer_gradient(objective, timer)
         self.require_finite(batch, numbers, [episodes])
-        numbers |= self.outer_step(objective, loss, watch)
-        self.log_iteration(batch, [episodes], episodes, watch, numbers)
+        numbers |= self.outer_step(objective, loss, timer)
+        self.log_iteration(batch, [episodes], episodes, timer, numbers)
 
 
 class Oracle(Pretrained):

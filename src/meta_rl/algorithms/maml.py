@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from meta_rl.algorithms.base import MetaLearner, Stopwatch, as_gradient
+from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
 from meta_rl.objective import MetaObjective
-from meta_rl.randomness import Phase
 from meta_rl.trust_region import TrustRegion
 from meta_rl.types import Experience, MetaBatch, Params
 
@@ -63,16 +62,16 @@ class TRPOLearner(MetaLearner):
         )
 
     def outer_gradient(
-        self, objective: MetaObjective, watch: Stopwatch
+        self, objective: MetaObjective, timer: Timer
     ) -> tuple[Tensor, list[Tensor], dict[str, float]]:
-        """Fill `.grad`; the loss, the gradient, and what to log of them."""
-        with watch("gradient"):
+        """Put the gradient into `.grad`; return the loss, the gradient and numbers for the log."""
+        with timer("gradient"):
             loss, gradient = objective.gradient(self.theta(), self.outer_optimizer == "trpo")
             norm = as_gradient(list(self.policy.parameters()), gradient)
         return loss, gradient, {"loss_before": float(loss), "gradient_norm": norm}
 
-    def outer_step(self, objective: MetaObjective, loss: Tensor, watch: Stopwatch) -> dict[str, float]:
-        """One step of the meta-optimizer from the gradient in `.grad`; what to log of it."""
+    def outer_step(self, objective: MetaObjective, loss: Tensor, timer: Timer) -> dict[str, float]:
+        """One step of the meta-optimizer from the gradient in `.grad`; return numbers for the log."""
         optimizer = self.meta_optimizer()
         if self.outer_optimizer == "adam":
             optimizer.step()
@@ -83,8 +82,8 @@ class TRPOLearner(MetaLearner):
         )
         report = cast(TrustRegion, optimizer.optimizer).report
         assert report is not None
-        watch.seconds["cg"] += report.seconds_cg
-        watch.seconds["line_search"] += report.seconds_line_search
+        timer.seconds["cg"] += report.seconds_cg
+        timer.seconds["line_search"] += report.seconds_line_search
         return {
             "loss_after": report.loss,
             "kl": report.kl,
@@ -111,19 +110,19 @@ class MAML(TRPOLearner):
         self.curvature_every_n_steps = curvature_every_n_steps
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
-        watch = Stopwatch()
-        adapted, support = self.adapt(batch, watch)
-        query = self.collect(adapted, batch, Phase.QUERY)
-        objective = self.objective(support, adapted, query, self.first_order)
-        loss, gradient, numbers = self.outer_gradient(objective, watch)
+        timer = Timer()
+        *before, (adapted, query) = self.adaptation(batch, timer)
+        support = [episodes for _, episodes in before]
+        objective = self.objective(support, adapted.params, query, self.first_order)
+        loss, gradient, numbers = self.outer_gradient(objective, timer)
         self.require_finite(batch, numbers, [*support, query])
         every = self.curvature_every_n_steps
         if every and batch.iteration % every == 0:
-            diagnostics = self.curvature(support, adapted, query, gradient)
+            diagnostics = self.curvature(support, adapted.params, query, gradient)
             # They must not stop a run that is fine without them.
             numbers |= {name: value for name, value in diagnostics.items() if math.isfinite(value)}
-        numbers |= self.outer_step(objective, loss, watch)
-        self.log_iteration(batch, support, query, watch, numbers)
+        numbers |= self.outer_step(objective, loss, timer)
+        self.log_iteration(batch, support, query, timer, numbers)
 
     def curvature(
         self, support: list[Experience], adapted: Params, query: Experience, gradient: list[Tensor]

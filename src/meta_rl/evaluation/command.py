@@ -22,17 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         and keep their traceback.
     """
     try:
-        args = _parser().parse_args(argv)
-        args.num_tasks = args.num_tasks or DEFAULT_TASKS
-        _check_screens(args)
-        # Here, so that --help and a mistyped flag need not wait for torch.
-        if args.compare:
-            from meta_rl.evaluation.compare import compare
-
-            return compare(args)
-        from meta_rl.evaluation.evaluate import evaluate_all
-
-        return evaluate_all(args)
+        return _run(_parser().parse_args(argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -40,15 +30,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _check_screens(args: argparse.Namespace) -> None:
-    """Raise a UserError if --video or --view cannot be done here, before anything that takes long."""
+def _run(args: argparse.Namespace) -> int:
+    """Check what can be checked at once, and start the one or the other. torch is loaded only then."""
     for flag in ("video", "view"):
         if getattr(args, flag) and args.compare:
             raise UserError(f"--{flag}: --compare shows nothing; evaluate one run alone to see it")
+    if args.compare and args.inner_lr:
+        raise UserError("--inner_lr: --compare uses the rates of each run; evaluate one alone to change them")
+    if args.config and args.config.suffix not in (".yaml", ".yml"):
+        raise UserError(f"--config: {args.config} is no YAML file; a checkpoint goes with --checkpoint")
+    for checkpoint in args.checkpoint or ():
+        if checkpoint.suffix in (".yaml", ".yml"):
+            raise UserError(f"--checkpoint: {checkpoint} is no checkpoint; a YAML file goes with --config")
     if args.video:
         opengl.choose()
     if args.view and not opengl.can_open_windows():
         raise UserError("--view: MuJoCo's viewer finds no display; use --video instead")
+    from meta_rl.evaluation.curve import TaskChoice
+    from meta_rl.evaluation.loaded import AdaptationSettings
+
+    choice = TaskChoice(args.num_tasks or DEFAULT_TASKS, args.tasks)
+    how = AdaptationSettings(args.gradient_steps, args.episodes, args.seed, args.inner_lr)
+    if args.compare:
+        from meta_rl.evaluation.compare import compare
+
+        return compare(args.compare, args.output or Path("evaluation/comparison"), choice, how)
+    from meta_rl.evaluation.evaluate import Evaluation, Showing, evaluate_all
+
+    showing = Showing(args.video or 0, args.view)
+    return evaluate_all(args.checkpoint or [args.config], args.output, Evaluation(choice, how, showing))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +87,7 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="CHECKPOINT",
-        help="Of train.py, one or more: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
+        help="One or more that train.py wrote: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
         "after the training iteration with the highest return after adaptation.",
     )
     source.add_argument("--config", type=Path, help="Evaluate an untrained policy of this experiment.")
@@ -105,7 +115,7 @@ def _add_adaptation(parser: argparse.ArgumentParser) -> None:
         help="Adaptation steps (default: 3, or 0 where a policy never adapts).",
     )
     parser.add_argument("--episodes", type=count, default=40, help="Per task and step (default: 40).")
-    parser.add_argument("--seed", type=steps, default=0, help="Of tasks and episodes (default: 0).")
+    parser.add_argument("--seed", type=steps, default=0, help="Decides tasks and episodes (default: 0).")
     parser.add_argument(
         "--inner_lr",
         type=_rates,

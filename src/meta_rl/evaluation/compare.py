@@ -2,44 +2,59 @@
 
 import sys
 import time
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from meta_rl.algorithms import MetaLearner, Oracle, Random
 from meta_rl.charts.plotting import plot_comparison
 from meta_rl.errors import EpisodeError, NonFiniteError, UserError
-from meta_rl.evaluation.comparison_table import Frames, Scale, as_text, comparison_table
-from meta_rl.evaluation.curve import tasks_to_test
-from meta_rl.evaluation.loaded import LoadedPolicy, load_run
+from meta_rl.evaluation.curve import TaskChoice, tasks_to_test
+from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy, load_run
 from meta_rl.evaluation.published import published_for, published_scores_for
+from meta_rl.evaluation.statistics import normalised_scores, summarise_adaptation
 from meta_rl.run.directory import make_output
 from meta_rl.run.plain import family_arguments
 
 Policies = Mapping[str, LoadedPolicy]  # by label
+Frames = Mapping[str, pd.DataFrame]  # by method: the table of adaptation.csv
 
 
-def compare(args: Namespace) -> int:
-    """Evaluate all runs, each with its own rates; return 1 if one of them diverged, else 0.
+class ScoreEnds(NamedTuple):
+    """Returns without adaptation on each task, of the policies whose scores are 0 and 1."""
+
+    random: np.ndarray  # [N]
+    oracle: np.ndarray  # [N]
+
+
+def compare(runs: Sequence[Path], output: Path, choice: TaskChoice, how: AdaptationSettings) -> int:
+    """Evaluate several policies on the same tasks, each with its own rates.
+
+    Args:
+        runs: Run directories, checkpoints, or YAML files for untrained policies.
+        output: Directory to write to.
+        choice: The tasks.
+        how: Gradient steps, episodes and seed; the same for all.
+
+    Returns:
+        0, or 1 if one of them diverged; the comparison is without it then.
 
     Raises:
         UserError: if the runs cannot be compared.
     """
-    if args.inner_lr:
-        raise UserError("--inner_lr: --compare uses the rates of each run; evaluate one alone to change them")
-    policies = load_policies(args.compare)
+    policies = load_policies(runs)
     env = next(iter(policies.values())).data.env  # one simulator serves all
-    tasks = tasks_to_test(env, args.tasks, args.num_tasks, args.seed)
-    output = make_output(args.output or Path("evaluation/comparison"))
+    tasks = tasks_to_test(env, choice, how.seed)
+    make_output(output)
     frames = {}
     for label, policy in policies.items():
-        start, steps = time.perf_counter(), policy.gradient_steps(args.gradient_steps)
+        start = time.perf_counter()
         try:
-            frames[label] = policy.adapt(env, tasks, steps, args.episodes, args.seed)
+            frames[label] = policy.adaptation_table(env, tasks, how)
         except NonFiniteError as error:
             what = "episodes failed" if isinstance(error, EpisodeError) else "diverged"
             print(f"error: {label} {what}, {error}; the comparison is without it", file=sys.stderr)
@@ -47,8 +62,8 @@ def compare(args: Namespace) -> int:
         print(f"evaluated {label} in {time.perf_counter() - start:.1f} s", flush=True)
     if not frames:
         return 1
-    scale, note = find_scale(policies, frames)
-    table = comparison_table(frames, scale)
+    ends, note = ends_of_scale(policies, frames)
+    table = comparison_table(frames, ends)
     table.to_csv(output / "comparison.csv", index=False)
     by_task = pd.concat(frames, names=["method", "row"]).reset_index("method")
     by_task.to_csv(output / "comparison_by_task.csv", index=False)
@@ -95,7 +110,7 @@ def _family(policy: LoadedPolicy) -> dict[str, Any]:
     }
 
 
-def find_scale(policies: Policies, frames: Frames) -> tuple[Scale | None, str]:
+def ends_of_scale(policies: Policies, frames: Frames) -> tuple[ScoreEnds | None, str]:
     """What normalised scores refer to, the first random and the first trained oracle, and a line about it."""
 
     def first(kind: type[MetaLearner]) -> str | None:
@@ -111,7 +126,52 @@ def find_scale(policies: Policies, frames: Frames) -> tuple[Scale | None, str]:
         missing = " and ".join(name for name, label in needed.items() if label is None)
         return None, f"no normalised scores; they need {missing} among the runs"
     unadapted = (frames[label].query("gradient_step == 0") for label in (random, oracle))
-    scale = Scale(*(frame["return_mean"].to_numpy(float) for frame in unadapted))
-    if scale.oracle.mean() > scale.random.mean():
-        return scale, f"normalised: {random} without adaptation is 0, {oracle} is 1"
+    ends = ScoreEnds(*(frame["return_mean"].to_numpy(float) for frame in unadapted))
+    if ends.oracle.mean() > ends.random.mean():
+        return ends, f"normalised: {random} without adaptation is 0, {oracle} is 1"
     return None, f"no normalised scores; {oracle} is no better than {random}"
+
+
+def comparison_table(frames: Frames, ends: ScoreEnds | None) -> pd.DataFrame:
+    """The table of comparison.csv: one row for each method and gradient step.
+
+    Columns: method, gradient_step; mean, low and high of the return, with its 95 % t-interval over tasks;
+    tasks, episodes; normalised, normalised_low, normalised_high: the same of the score, NaN without `ends`.
+    """
+    parts = []
+    for label, frame in frames.items():
+        frame = frame.astype({"return_mean": float})  # was float32
+        returns = summarise_adaptation(frame)
+        scores = pd.DataFrame(index=returns.index, columns=["mean", "half_width"], dtype=float)
+        if ends is not None:
+            by_task = frame.pivot(index="task", columns="gradient_step", values="return_mean")
+            scores = normalised_scores(by_task, *ends)
+        columns = {
+            "method": label,
+            "gradient_step": returns.index,
+            "mean": returns["mean"],
+            "low": returns["mean"] - returns["half_width"],
+            "high": returns["mean"] + returns["half_width"],
+            "tasks": returns["n"],
+            "episodes": frame["episodes"].iloc[0],
+            "normalised": scores["mean"],
+            "normalised_low": scores["mean"] - scores["half_width"],
+            "normalised_high": scores["mean"] + scores["half_width"],
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """comparison.csv as text, with half widths; `-` where there is no number."""
+    rows = [["method", "step", "mean return", "± 95 %", "normalised", "± 95 %"]]
+    for row in table.to_dict("records"):
+        numbers = [row["mean"], row["high"] - row["mean"]]
+        scores = [row["normalised"], row["normalised_high"] - row["normalised"]]
+        cells = [f"{x:.2f}" for x in numbers] + [f"{x:.3f}" for x in scores]
+        rows.append([row["method"], str(row["gradient_step"]), *(c.replace("nan", "-") for c in cells)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    )

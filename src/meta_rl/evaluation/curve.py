@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,13 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.evaluation.task_file import read_tasks
 from meta_rl.failures import OnFailure
-from meta_rl.inner import InnerLoop
+from meta_rl.inner import Adapted, InnerLoop, adaptation
 from meta_rl.policy import repeat
 from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
 from meta_rl.types import Experience, Params
 
-STATES_PER_CHUNK = 2**18  # of the tasks adapted at once; 40 tasks x 40 episodes x 100 steps fit
+STATES_AT_ONCE = 2**18  # of the tasks that adapt together; 40 tasks x 40 episodes x 100 steps fit
 
 
 def unseen_tasks(env: BatchedEnv, n: int, seed: int) -> Tensor:
@@ -26,9 +27,16 @@ def unseen_tasks(env: BatchedEnv, n: int, seed: int) -> Tensor:
     return env.sample_tasks(n, generator(seed, 0, Phase.EVALUATION_TASKS))
 
 
-def tasks_to_test(env: BatchedEnv, file: Path | None, n: int, seed: int) -> Tensor:
-    """The tasks in a CSV file, or `n` unseen ones if there is no file."""
-    return read_tasks(file, env) if file else unseen_tasks(env, n, seed)
+class TaskChoice(NamedTuple):
+    """Which tasks to evaluate on."""
+
+    number: int = 40  # unseen ones
+    file: Path | None = None  # the tasks in this CSV file instead
+
+
+def tasks_to_test(env: BatchedEnv, choice: TaskChoice, seed: int) -> Tensor:
+    """The tasks [N, P] of a choice; `seed` decides the unseen ones."""
+    return read_tasks(choice.file, env) if choice.file else unseen_tasks(env, choice.number, seed)
 
 
 def adaptation_curve(
@@ -46,14 +54,14 @@ def adaptation_curve(
 
     Args:
         policy: The meta-policy; left as it is.
-        inner: What takes the gradient steps.
+        inner: Takes the gradient steps.
         env: The task family.
         tasks: [N, P].
         gradient_steps: S.
         episodes: K, per task and gradient step.
         estimator: Advantages for the gradient steps.
-        seed: Of the episodes; a comparison of policies uses the same noise in all of them.
-        on_failure: As of `Sampler`; a dropped episode counts with its return up to there.
+        seed: Decides the episodes' noise; with the same seed all policies meet the same noise.
+        on_failure: What a failed episode does, as in `Sampler`; a dropped one counts with its return so far.
 
     Returns:
         Undiscounted episode returns [N, S + 1, K], after 0 to S gradient steps.
@@ -63,36 +71,30 @@ def adaptation_curve(
     """
     sampler = Sampler(env, episodes, estimator, on_failure)
     tasks = tasks.to(next(policy.parameters()))
-    size = max(1, STATES_PER_CHUNK // (episodes * env.horizon))
+    size = max(1, STATES_AT_ONCE // (episodes * env.horizon))
     curves = []
     for first in range(0, len(tasks), size):
-        part = tasks[first : first + size]
         streams = TaskStreams(seed, 0, Phase.EVALUATION_EPISODES, first)
-        steps = adapt_steps(policy, inner, sampler, part, gradient_steps, streams)
-        curves.append(torch.stack([batch.returns for _, batch in steps], 1))
+        steps = adapt_policy(policy, inner, sampler, tasks[first : first + size], gradient_steps, streams)
+        curves.append(torch.stack([experience.returns for _, experience in steps], 1))
     return torch.cat(curves)
 
 
-@torch.no_grad()
-def adapt_steps(
+def adapt_policy(
     policy: nn.Module,
     inner: InnerLoop,
     sampler: Sampler,
     tasks: Tensor,
     gradient_steps: int,
     streams: TaskStreams,
-) -> Iterator[tuple[Params, Experience]]:
-    """Adapt to tasks [N, P] at once: the parameters [N, ...] after 0, 1, 2, ... steps, with episodes of them.
+) -> Iterator[tuple[Adapted, Experience]]:
+    """Adapt a policy to tasks [N, P] at once, from its own parameters; see `inner.adaptation`."""
+    theta = {name: p.detach() for name, p in policy.named_parameters()}
 
-    Each step is taken on the episodes that came with the parameters before it.
-    """
-    params = repeat({name: p.detach() for name, p in policy.named_parameters()}, len(tasks))
-    state = inner.init(params)
-    for step in range(gradient_steps + 1):
-        batch = sampler.collect(policy, params, tasks, streams)
-        yield params, batch
-        if step < gradient_steps:
-            params, state = inner.step(params, state, batch.samples)
+    def collect(params: Params, _: int) -> Experience:
+        return sampler.collect(policy, params, tasks, streams)
+
+    return adaptation(inner, repeat(theta, len(tasks)), gradient_steps, collect)
 
 
 def adaptation_frame(env: BatchedEnv, tasks: Tensor, returns: Tensor) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Single episodes of a policy before and after its gradient steps, as videos or live in a window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -10,26 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meta_rl.envs import BatchedEnv, MujocoEnv
-from meta_rl.envs.base import unwrapped
+from meta_rl.envs.wrapper import unwrapped
 from meta_rl.errors import UserError
-from meta_rl.evaluation.curve import adapt_steps
-from meta_rl.evaluation.loaded import LoadedPolicy
+from meta_rl.evaluation.curve import adapt_policy
+from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy
 from meta_rl.randomness import Phase, TaskStreams
 from meta_rl.rollout import Sampler
+from meta_rl.show.recorded import Recorded
 from meta_rl.show.rendering import Drawing
 from meta_rl.show.video import Panel, write_video
 from meta_rl.show.viewer import Viewer
-from meta_rl.show.watched import Watched
 from meta_rl.types import Params
-
-
-class Adaptation(NamedTuple):
-    """How a policy adapts before it is shown."""
-
-    gradient_steps: int
-    episodes: int  # per task and gradient step
-    seed: int
-    rates: Sequence[float] | None  # None for those of training
 
 
 class Episode(NamedTuple):
@@ -48,27 +39,26 @@ def robots(env: BatchedEnv) -> MujocoEnv:
     return env
 
 
-def adapt(policy: LoadedPolicy, tasks: Tensor, how: Adaptation) -> list[Params]:
+def adapted_stages(policy: LoadedPolicy, tasks: Tensor, how: AdaptationSettings) -> list[Params]:
     """Parameters [N, ...] after 0, 1, ... gradient steps on tasks [N, P]. May raise a NonFiniteError."""
-    learner = policy.learner
-    data = policy.data
+    learner, data = policy.learner, policy.data
     sampler = Sampler(learner.environment(data.env), how.episodes, data.estimator, data.on_failure)
     streams = TaskStreams(how.seed, 0, Phase.EVALUATION_SHOWN)
-    inner = policy.test_time(how.rates)
-    steps = adapt_steps(learner.policy, inner, sampler, tasks, how.gradient_steps, streams)
-    return [params for params, _ in steps]
+    inner, steps = policy.test_time(how.inner_lr), policy.gradient_steps(how.gradient_steps)
+    pairs = adapt_policy(learner.policy, inner, sampler, tasks, steps, streams)
+    return [adapted.params for adapted, _ in pairs]
 
 
-def watched(policy: LoadedPolicy, watch: Callable[[NDArray[np.float64]], Any]) -> Sampler:
-    """A sampler of single episodes that hands their positions [N, 1, nq] to `watch`."""
-    env = Watched(policy.learner.environment(policy.data.env), watch)
+def recorded(policy: LoadedPolicy, record: Callable[[NDArray[np.float64]], Any]) -> Sampler:
+    """A sampler of single episodes that hands their positions [N, 1, nq] to `record`."""
+    env = Recorded(policy.learner.environment(policy.data.env), record)
     return Sampler(cast(BatchedEnv, env), 1, policy.data.estimator)
 
 
 def record(policy: LoadedPolicy, params: Params, tasks: Tensor, streams: TaskStreams) -> list[Episode]:
     """One episode of each of the tasks [N, P], with parameters [N, ...] of its own."""
     states: list[NDArray[np.float64]] = []
-    sampler = watched(policy, states.append)
+    sampler = recorded(policy, states.append)
     episodes = sampler.rollout(policy.learner.policy, params, tasks, streams)
     returns = np.pad(episodes.rewards[:, 0].cumsum(-1).double().cpu().numpy(), ((0, 0), (1, 0)))
     lengths = episodes.mask[:, 0].sum(-1).int().tolist()
@@ -81,7 +71,7 @@ def record(policy: LoadedPolicy, params: Params, tasks: Tensor, streams: TaskStr
 
 
 def write_videos(
-    policy: LoadedPolicy, tasks: Tensor, number: int, how: Adaptation, folder: Path
+    policy: LoadedPolicy, tasks: Tensor, number: int, how: AdaptationSettings, folder: Path
 ) -> list[Path]:
     """An MP4 of each of the first `number` different tasks: an episode after every gradient step.
 
@@ -95,7 +85,7 @@ def write_videos(
     tasks = tasks[chosen]
     stages = [
         record(policy, params, tasks, TaskStreams(how.seed, 1, Phase.EVALUATION_SHOWN))
-        for params in adapt(policy, tasks, how)
+        for params in adapted_stages(policy, tasks, how)
     ]
     folder.mkdir(exist_ok=True)
     for old in folder.glob("task-*.mp4"):
@@ -110,7 +100,7 @@ def write_videos(
     return files
 
 
-def watch(policy: LoadedPolicy, task: Tensor, how: Adaptation) -> None:
+def show_live(policy: LoadedPolicy, task: Tensor, how: AdaptationSettings) -> None:
     """Adapt to a task [P] and show episode after episode of it, until the window is closed.
 
     Raises:
@@ -118,10 +108,10 @@ def watch(policy: LoadedPolicy, task: Tensor, how: Adaptation) -> None:
         NonFiniteError: if adaptation diverges.
     """
     env, tasks = robots(policy.data.env), task[None]
-    params = adapt(policy, tasks, how)[-1]
+    params = adapted_stages(policy, tasks, how)[-1]
     title = f"{policy.label}, adapted to {task_in_words(env, task)}"
     with Viewer(env.model, env.dt, title) as viewer:
-        sampler = watched(policy, lambda positions: viewer.show(positions[0, 0]))
+        sampler = recorded(policy, lambda positions: viewer.show(positions[0, 0]))
         for episode in count(1):
             if not viewer.is_open:
                 break

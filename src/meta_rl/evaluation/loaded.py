@@ -1,6 +1,7 @@
 """Policies to evaluate: of a checkpoint, or freshly initialised from a configuration."""
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +14,24 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import UserError, one_line
 from meta_rl.evaluation.curve import adaptation_curve, adaptation_frame
-from meta_rl.evaluation.embedded import check_embedded
 from meta_rl.inner import InnerLoop
 from meta_rl.run.checkpoint import load_checkpoint
 from meta_rl.run.config import instantiate, read_config, resolve
 from meta_rl.run.plain import portable
 
 DEFAULT_GRADIENT_STEPS = 3
+KEYS = {"name", "seed_everything", "model", "data"}  # what train.py keeps
+CLASSES = re.compile(r"model|data\.env(\.init_args\.env)*")  # where it names one: also in wrapped families
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # no word on its own seed, unused here
+
+
+class AdaptationSettings(NamedTuple):
+    """How a policy adapts to tasks that it has not seen."""
+
+    gradient_steps: int | None = None  # None for 3, or for none where a policy never adapts
+    episodes: int = 40  # per task and gradient step
+    seed: int = 0  # decides the episodes' noise
+    inner_lr: Sequence[float] | None = None  # a rate a step, the last for all later ones; None: as trained
 
 
 class LoadedPolicy(NamedTuple):
@@ -53,20 +64,16 @@ class LoadedPolicy(NamedTuple):
             loss=inner.loss,
         )
 
-    def adapt(
-        self,
-        env: BatchedEnv,
-        tasks: Tensor,
-        gradient_steps: int,
-        episodes: int,
-        seed: int,
-        rates: Sequence[float] | None = None,
-    ) -> pd.DataFrame:
+    def adaptation_table(self, env: BatchedEnv, tasks: Tensor, how: AdaptationSettings) -> pd.DataFrame:
         """Adapt to tasks [N, P] of `env`; the table of adaptation.csv. May raise a NonFiniteError."""
-        view, inner = self.learner.environment(env), self.test_time(rates)
-        data, policy = self.data, self.learner.policy
+        view, inner, steps = (
+            self.learner.environment(env),
+            self.test_time(how.inner_lr),
+            self.gradient_steps(how.gradient_steps),
+        )
+        estimator, on_failure = self.data.estimator, self.data.on_failure
         returns = adaptation_curve(
-            policy, inner, view, tasks, gradient_steps, episodes, data.estimator, seed, data.on_failure
+            self.learner.policy, inner, view, tasks, steps, how.episodes, estimator, how.seed, on_failure
         )
         return adaptation_frame(env, tasks, returns)
 
@@ -95,13 +102,18 @@ def load_untrained(path: Path) -> LoadedPolicy:
     return policy._replace(label=f"{policy.label}, untrained") if policy.learner.trainable() else policy
 
 
+def is_config(path: Path) -> bool:
+    """Whether a path is that of a YAML file rather than of a checkpoint or a run."""
+    return path.suffix in (".yaml", ".yml")
+
+
 def load_run(path: Path) -> LoadedPolicy:
     """The last policy of a run's directory, that of a checkpoint, or the initial one of a YAML file.
 
     Raises:
         UserError: if the path is none of these, or damaged.
     """
-    if path.suffix in (".yaml", ".yml"):
+    if is_config(path):
         return load_untrained(path)
     last = path / "checkpoints" / "last.ckpt"
     if path.is_dir() and not last.exists():
@@ -116,3 +128,43 @@ def _build(config: dict[str, Any], label: str, iteration: int) -> LoadedPolicy:
     learner, data = instantiate(config)
     learner.build(data.env, data.seed)
     return LoadedPolicy(learner, data, resolve(config), label, iteration)
+
+
+def check_embedded(config: dict[str, Any]) -> None:
+    """Check that building learner and task family of a checkpoint's own `config` builds just these.
+
+    The parser makes sure that the classes are learners and task families. What it would let pass is refused
+    here: an argument that takes any function would also take an object of any class, and a reference such as
+    ${oc.env:KEY} would read the environment.
+
+    Raises:
+        UserError: if train.py does not write such a configuration.
+    """
+    unknown = sorted(map(repr, set(config) - KEYS))
+    if unknown:
+        raise UserError(
+            f"its config holds {unknown[0]:.60}, which train.py does not write; give another file"
+        )
+    try:
+        for key in ("model", "data"):
+            _check(key, config[key], ours=True)
+        _check("name", config["name"], ours=True)
+    except RecursionError:
+        raise UserError("its config is nested without end; give another file") from None
+
+
+def _check(place: str, value: Any, ours: bool) -> None:
+    """Walk through a value at `place`; `ours` if it belongs to a class of this package."""
+    if isinstance(value, str) and "${" in value:
+        raise UserError(f"{place} in its config is a reference, which train.py resolves; give another file")
+    if isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _check(f"{place}[{i}]", item, ours)
+    if not isinstance(value, dict):
+        return
+    if "class_path" in value:
+        if ours and not CLASSES.fullmatch(place):
+            raise UserError(f"{place} in its config names a class where none belongs; give another file")
+        ours = str(value["class_path"]).startswith("meta_rl.")  # those of others have arguments of their own
+    for key, item in value.items():
+        _check(f"{place}.{key}", item, ours)

@@ -37,7 +37,7 @@ def test_packing_changes_no_loss_and_no_gradient(first_order: bool) -> None:
 
     def gradient(support: Samples, query: Samples) -> tuple[torch.Tensor, torch.Tensor]:
         inner = InnerLoop(policy, 0.1)
-        adapted = {k: v.detach() for k, v in inner.adapt(shared(policy, 2), [support]).items()}
+        adapted = {k: v.detach() for k, v in inner.replay(shared(policy, 2), [support]).items()}
         objective = MetaObjective(policy, inner, [support], adapted, query, first_order)
         loss, gradient = objective.gradient(dict(policy.named_parameters()))
         product = objective.fisher_product(torch.ones(sum(g.numel() for g in gradient)).double())
