@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from meta_rl.trust_region import Outcome, Report, TrustRegion, conjugate_gradient
+from meta_rl.trust_region import Outcome, StepRecord, TrustRegion, conjugate_gradient
 
 
 def positive_matrix(n: int) -> Tensor:
@@ -69,7 +69,7 @@ class Quadratic:
         return torch.equal(self.x, self.start)
 
     @property
-    def report(self) -> Report:
+    def report(self) -> StepRecord:
         assert self.optimizer.report is not None
         return self.optimizer.report
 

@@ -20,7 +20,7 @@ class Outcome(IntEnum):
     NO_IMPROVEMENT = 3  # the last trial was inside, but no better
 
 
-class Report(NamedTuple):
+class StepRecord(NamedTuple):
     """What a step did."""
 
     outcome: Outcome
@@ -94,7 +94,7 @@ class TrustRegion(torch.optim.Optimizer):
             "max_backtracks": max_backtracks,
         }
         super().__init__(params, defaults)
-        self.report: Report | None = None
+        self.report: StepRecord | None = None
 
     @torch.no_grad()
     def step(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -127,7 +127,7 @@ class TrustRegion(torch.optim.Optimizer):
             outcome, fraction, after, kl = self._line_search(group, full_step, closure, loss)
         else:
             outcome, fraction, after, kl = Outcome.NO_DIRECTION, 0.0, loss, torch.zeros_like(loss)
-        self.report = Report(
+        self.report = StepRecord(
             outcome,
             fraction,
             float(after),
