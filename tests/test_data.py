@@ -23,7 +23,7 @@ def make_data(**arguments: Any) -> RolloutDataModule:
 
 
 def make_policy(seed: int = 0) -> tuple[GaussianMLP, dict[str, torch.Tensor]]:
-    policy = GaussianMLP(2, 2, (4,), generator=torch.Generator().manual_seed(seed))
+    policy = GaussianMLP(2, 2, PolicyConfig([4]), torch.Generator().manual_seed(seed))
     return policy, {name: p.detach() for name, p in policy.named_parameters()}
 
 

@@ -79,7 +79,7 @@ class Poisoned(BatchedEnv):
 
 
 def policy_and_params() -> tuple[GaussianMLP, Params]:
-    policy = GaussianMLP(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(2, 1, PolicyConfig([8]), torch.Generator().manual_seed(0))
     return policy, repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
 
 

@@ -75,7 +75,9 @@ def test_a_simulation_that_explodes_does_not_hide_all_other_states(wild: float) 
 
 
 def test_a_policy_sees_normalised_observations_in_every_way_of_calling_it() -> None:
-    policy = GaussianMLP(3, 2, (8,), normalize_observations=True, generator=torch.Generator().manual_seed(1))
+    policy = GaussianMLP(
+        3, 2, PolicyConfig([8], normalize_observations=True), torch.Generator().manual_seed(1)
+    )
     assert policy.normalizer is not None
     x = states(1)
     expected = policy.mean((x - torch.tensor([0.0, 100, -2])) / torch.tensor([2.0, 4, 8]))
@@ -156,7 +158,7 @@ def test_a_policy_of_ones_own_needs_no_normalizer() -> None:
 
 
 def test_statistics_are_no_parameters() -> None:
-    plain, normalised = (GaussianMLP(3, 2, normalize_observations=n) for n in (False, True))
+    plain, normalised = (GaussianMLP(3, 2, PolicyConfig(normalize_observations=n)) for n in (False, True))
     assert [n for n, _ in plain.named_parameters()] == [n for n, _ in normalised.named_parameters()]
     assert set(normalised.state_dict()) - set(plain.state_dict()) == {
         f"normalizer.{name}" for name in ("mean", "variance", "count")

@@ -12,7 +12,7 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import LOSSES, InnerLoop
-from meta_rl.policy import Gaussian, GaussianMLP, repeat
+from meta_rl.policy import Gaussian, GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 from meta_rl.types import Experience, Params, Trajectories
@@ -59,7 +59,7 @@ def sampler(env: BatchedEnv, episodes: int = K) -> Sampler:
 
 
 def policy_and_params(tasks: int, hidden: int = 8) -> tuple[GaussianMLP, Params]:
-    policy = GaussianMLP(2, 1, (hidden,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(2, 1, PolicyConfig([hidden]), torch.Generator().manual_seed(0))
     return policy, repeat({name: p.detach() for name, p in policy.named_parameters()}, tasks)
 
 
@@ -144,7 +144,7 @@ class Derived(GaussianMLP):
 @pytest.mark.parametrize("kind", [GaussianMLP, Derived])
 @pytest.mark.parametrize("pooled", [False, True])
 def test_ratios_to_the_collected_probabilities_are_1(kind: type[GaussianMLP], pooled: bool) -> None:
-    policy = kind(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    policy = kind(2, 1, PolicyConfig([8]), torch.Generator().manual_seed(0))
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
     tasks = Counter().sample_tasks(N, torch.Generator())
     sampler = Sampler(Counter(), K, AdvantageEstimator(pooled=pooled))
@@ -179,7 +179,7 @@ def test_the_global_stream_is_neither_read_nor_moved() -> None:
 
 
 def test_same_numbers_at_any_number_of_threads() -> None:
-    policy = GaussianMLP(2, 2, (100, 100), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(2, 2, PolicyConfig([100, 100]), torch.Generator().manual_seed(0))
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, 40)
     env = PointMass(horizon=10)
     tasks = env.sample_tasks(40, torch.Generator().manual_seed(1))
@@ -270,7 +270,7 @@ class Opposite(GaussianMLP):
 
 
 def test_a_policy_with_its_own_forward_acts_by_it() -> None:
-    policy = Opposite(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    policy = Opposite(2, 1, PolicyConfig([8]), torch.Generator().manual_seed(0))
     params = policy_and_params(N)[1]
     tasks = Counter().sample_tasks(N, torch.Generator())
     e = sampler(Counter()).rollout(policy, params, tasks, TaskStreams(0))
@@ -292,7 +292,7 @@ def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Experience:
         return step(actions)
 
     env.step = disturbing  # type: ignore[method-assign]
-    policy = GaussianMLP(27, 8, (4,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(27, 8, PolicyConfig([4]), torch.Generator().manual_seed(0))
     theta = {name: changes.get(name, p.detach()) for name, p in policy.named_parameters()}
     tasks = torch.tensor([[1.0], [-1.0]])
     return sampler(env, 2).collect(policy, repeat(theta, 2), tasks, TaskStreams(0))

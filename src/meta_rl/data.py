@@ -75,7 +75,7 @@ class RolloutDataModule(L.LightningDataModule):
         """Collect from `env`, which may show more of the tasks than `self.env`.
 
         Args:
-            env: Of the same tasks.
+            env: A task family with the tasks of `self.env`.
             pooled: Whether baseline and normalisation are those of all tasks together.
         """
         estimator = self.estimator._replace(pooled=pooled)

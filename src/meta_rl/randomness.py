@@ -38,9 +38,9 @@ class TaskStreams:
     """A stream for each of a batch's tasks; repeated draws go on where the last one ended.
 
     Args:
-        seed: Of the run.
-        iteration: Meta-iteration.
-        phase: What the episodes are for.
+        seed: The run's seed.
+        iteration: Number of the meta-iteration, from 0.
+        phase: What the episodes are for, a `Phase` plus the inner step.
         first: Index of the batch's first task among all tasks of the iteration.
     """
 

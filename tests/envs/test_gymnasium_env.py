@@ -19,7 +19,7 @@ from torch import Tensor
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs.arrays import ActionScaling
 from meta_rl.envs.gymnasium_env import SEEDS, GymnasiumEnv
-from meta_rl.policy import GaussianMLP, repeat
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 
@@ -164,7 +164,7 @@ def test_the_last_observation_at_the_horizon_is_that_of_the_episode(mode: str) -
 
 
 def test_rollouts_of_every_kind_have_the_same_lengths() -> None:
-    policy = GaussianMLP(5, 2, (4,), generator=stream())
+    policy = GaussianMLP(5, 2, PolicyConfig([4]), stream())
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
     kinds = [{}, {"vectorization": "async", "num_workers": 1, "context": "fork"}]
     envs = [GymnasiumEnv(**FUSE, **kind) for kind in kinds]

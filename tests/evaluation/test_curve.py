@@ -20,13 +20,13 @@ from meta_rl.evaluation.curve import (
     unseen_tasks,
 )
 from meta_rl.inner import InnerLoop
-from meta_rl.policy import GaussianMLP, repeat
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
 
 
 def linear_policy(size: int = 1) -> GaussianMLP:
-    return GaussianMLP(size, size, hidden_sizes=(), generator=torch.Generator().manual_seed(0))
+    return GaussianMLP(size, size, PolicyConfig([]), torch.Generator().manual_seed(0))
 
 
 def curve(
@@ -72,7 +72,7 @@ def test_a_task_does_not_depend_on_the_others() -> None:
 
 
 def test_adapted_parameters_do_not_depend_on_the_other_tasks() -> None:
-    env, policy, tasks = PointMass(horizon=20), GaussianMLP(2, 2, (8,)), torch.rand(2, 4) - 0.5
+    env, policy, tasks = PointMass(horizon=20), GaussianMLP(2, 2, PolicyConfig([8])), torch.rand(2, 4) - 0.5
     params = repeat(dict(policy.named_parameters()), 2)
     sampler = Sampler(env, 5, AdvantageEstimator())
     samples = sampler.collect(policy, params, tasks, TaskStreams(0)).samples

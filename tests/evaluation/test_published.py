@@ -1,7 +1,11 @@
 """What is published, and for which tasks it is shown."""
 
+from types import MappingProxyType
+
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from meta_rl.envs import (
     ActionReward,
@@ -12,6 +16,8 @@ from meta_rl.envs import (
     HalfCheetahVelocity,
     PointMass,
 )
+from meta_rl.envs.mujoco_batch import Preset
+from meta_rl.envs.mujoco_env import Velocity
 from meta_rl.envs.observe_task import ObserveTask
 from meta_rl.evaluation.curve import unseen_tasks
 from meta_rl.evaluation.published import as_scores, published_for, published_returns, published_scores_for
@@ -59,6 +65,29 @@ def test_returns_are_those_of_the_task_family(expected: float, env: BatchedEnv) 
 )
 def test_nothing_is_shown_where_returns_are_not_comparable(env: BatchedEnv) -> None:
     assert maml_after_one_step(env) is None
+
+
+class Reversed(AntDirection):
+    """A user's own task family, with rewards of its own."""
+
+
+class HopperVelocity(Velocity):
+    """A robot that nothing is published of."""
+
+    xml_file = "hopper.xml"
+    presets = MappingProxyType({"gymnasium": Preset(0.002, 4)})
+    hidden_positions = 1
+    joints = ("slide",)
+    alive_bonus = control_cost_weight = velocity_bonus = 0.0
+
+    def position(self) -> NDArray[np.float64]:
+        return self.by_task(self.physics.qpos[:, :1])
+
+
+@pytest.mark.parametrize("env", [Reversed(), HopperVelocity(preset="gymnasium")])
+def test_nothing_is_published_of_a_family_of_ones_own(env: BatchedEnv) -> None:
+    assert maml_after_one_step(env) is None
+    assert published_scores_for(env, torch.ones(1, 1)) is None
 
 
 def test_scores_do_not_depend_on_the_range_of_velocities() -> None:

@@ -1,4 +1,4 @@
-"""What every meta-algorithm shares: the policy, the inner loop, and the accounts of an iteration."""
+"""What every meta-algorithm shares: the policy, the inner loop, and the log of an iteration."""
 
 import math
 import resource
@@ -7,8 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -21,30 +20,9 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import Adapted, InnerLoop, Loss, adaptation
-from meta_rl.policy import GaussianMLP, repeat
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import Phase, generator
 from meta_rl.types import Experience, MetaBatch, Params
-
-
-@dataclass
-class PolicyConfig:
-    """Shape of the Gaussian MLP policy; see `meta_rl.policy.GaussianMLP`.
-
-    Args:
-        hidden_sizes: Width of each hidden layer.
-        nonlinearity: Between the layers.
-        init_std: Initial standard deviation of the actions.
-        output_gain: Factor on the last layer's initial weights; 0.01 lets all actions start around 0.
-        min_std: Lower bound of the standard deviation; a policy that reaches it stays there.
-        normalize_observations: Whether the layers see observations in units of their running spread.
-    """
-
-    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
-    nonlinearity: Literal["relu", "tanh", "elu"] = "relu"
-    init_std: float = 1.0
-    output_gain: float = 1.0
-    min_std: float = 1e-6
-    normalize_observations: bool = False
 
 
 class Timer:
@@ -76,7 +54,7 @@ class MetaLearner(L.LightningModule):
         scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
         inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`, of which MAML's
             second order and the line search differ. See `meta_rl.losses.ratio_loss`.
-        policy: Shape of the policy.
+        policy: Shape and initial values of the policy.
 
     Raises:
         ValueError: for values outside their range.
@@ -113,8 +91,8 @@ class MetaLearner(L.LightningModule):
             "scale_by_variance": scale_by_variance,
             "loss": inner_loss,
         }
-        trial = GaussianMLP(1, 1, **vars(self._policy_config))  # a mistake shows before anything is built
-        InnerLoop(trial, **self._inner_arguments)
+        # On a policy of the smallest size, so that a mistake shows before anything is built.
+        InnerLoop(GaussianMLP(1, 1, self._policy_config), **self._inner_arguments)
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
 
     @classmethod
@@ -137,8 +115,7 @@ class MetaLearner(L.LightningModule):
         observation_size, action_size = (
             box_size(env, name) for name in ("observation_space", "action_space")
         )
-        config = vars(self._policy_config)
-        self.policy = GaussianMLP(observation_size, action_size, **config, generator=stream)
+        self.policy = GaussianMLP(observation_size, action_size, self._policy_config, stream)
         self.inner = InnerLoop(self.policy, **self._inner_arguments)
 
     def configure_model(self) -> None:
@@ -201,8 +178,8 @@ class MetaLearner(L.LightningModule):
 
         Args:
             batch: The iteration's tasks.
-            episodes: Those before each inner step; the first ones count as not adapted.
-            post: Those that count as adapted.
+            episodes: Episodes before each inner step. The first ones give the metrics `*_pre`.
+            post: Episodes of the adapted parameters, for the metrics `*_post`.
             timer: Seconds of everything but sampling.
             numbers: What the algorithm logs besides, by name.
 

@@ -42,7 +42,7 @@ def normalised_scores(returns: pd.DataFrame, random: np.ndarray, oracle: np.ndar
     cancels. The interval is that of a ratio of means, linearised (Cochran 1977, chapter 6).
 
     Args:
-        returns: By task (rows) and gradient step (columns).
+        returns: Mean return of every task (rows) after every gradient step (columns).
         random: [N] return of the random policy on each task.
         oracle: [N] return of the oracle on each task; higher than random's on average.
 

@@ -24,11 +24,11 @@ def log_evaluation(
     """Send the mean returns, the figure and the videos to a run NAME-evaluation in the group NAME.
 
     Args:
-        name: Of the run that has been evaluated.
-        mode: Of `tracking.choose_mode`.
+        name: Name of the evaluated run.
+        mode: W&B's mode, from `tracking.choose_mode`.
         output: Directory for W&B's own files.
-        config: Of the experiment and the evaluation.
-        summary: By gradient step, the columns mean and half_width.
+        config: Configuration of the experiment and of the evaluation.
+        summary: Columns mean and half_width, indexed by gradient step.
         figure: An image file.
         videos: MP4 files.
 
