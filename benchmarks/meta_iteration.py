@@ -117,7 +117,7 @@ def count_flops(learner: MAML, datamodule: RolloutDataModule, trials: float) -> 
     batch, support = counted(datamodule.meta_batch, learner.policy, learner.theta(), 0)
     with torch.no_grad():
         params = repeat(learner.theta(), len(batch.tasks))
-        adapted, inner = counted(learner.inner.adapt, params, [batch.support.samples])
+        adapted, inner = counted(learner.inner.replay, params, [batch.support.samples])
     query, sampling = counted(datamodule.collect, learner.policy, adapted, batch.tasks, 0, Phase.QUERY)
     objective = learner.objective([batch.support], adapted, query, learner.first_order)
     (_, gradient), flops = counted(objective.gradient, learner.theta())
