@@ -34,7 +34,7 @@ class GymnasiumEnv(BatchedEnv):
     environment that truncates an episode earlier, by rules of its own, ends it.
 
     Args:
-        id: As for `gymnasium.make`: `module:Name-v0` imports `module`, which registers the environment.
+        id: The name for `gymnasium.make`; `module:Name-v0` imports `module`, which registers the environment.
         task_parameters: Lowest and highest value of each parameter; tasks are drawn uniformly in between.
         task_setter: Function `setter(env, **parameters)`, or the dotted path to it, called before each
             reset; without one the parameters become attributes of `env.unwrapped`.
@@ -42,9 +42,9 @@ class GymnasiumEnv(BatchedEnv):
         vectorization: `sync` steps one environment after the other, `async` does so in several processes,
             and `vector_entry_point` takes the vector environment that is registered under `id`; the setter
             then gets that one, and parameters as arrays with a value for each of its environments.
-        num_workers: Processes of `async`; 0 for as many as there are cores that this process may use.
-        context: How these processes are started. Forked ones may hang: torch and W&B have threads.
-        env_kwargs: Further arguments of the environment.
+        num_workers: Number of processes for `async`; 0 for one per core that this process may use.
+        context: How `multiprocessing` starts them. Forked ones may hang, since torch and W&B have threads.
+        env_kwargs: Further arguments of the environment's constructor.
 
     Raises:
         ValueError: for an environment that cannot be made or whose actions are not continuous, and for

@@ -66,7 +66,7 @@ class MujocoBatch:
     Results do not depend on the number of threads.
 
     Args:
-        model: What is simulated.
+        model: The model; left as it is.
         frame_skip: Physics steps per call of `step`.
         num_threads: Threads that simulate; 0 for all cores that this process may use.
 
@@ -105,8 +105,8 @@ class MujocoBatch:
         Args:
             qpos: Generalised positions.
             qvel: Generalised velocities.
-            fields: Fields of the model, [n, ...], in which the simulations differ. What MuJoCo derives from
-                them follows.
+            fields: Values [n, ...] of the model's fields in which the simulations differ, by name, such as
+                `body_mass`. Constants that MuJoCo derives from them are recomputed.
 
         Raises:
             UserError: for more threads than simulations.
@@ -137,13 +137,13 @@ class MujocoBatch:
         self.qpos, self.qvel, self.xpos, self._ctrl = bind("qpos"), bind("qvel"), bind("xpos"), bind("ctrl")
 
     def step(self, ctrl: NDArray[np.floating], alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Move the simulations of the mask `alive` [n] on by `frame_skip` physics steps under `ctrl` [n, nu].
+        """Move the simulations of the mask `alive` [n] by `frame_skip` physics steps, with controls [n, nu].
 
         The others cost nothing and stay as they are.
 
         Returns:
-            Which of them have diverged [n]: MuJoCo has raised an error or a warning in them, or would not
-            accept their state any more. What they hold now is of no use; the others are not affected.
+            Which simulations have diverged [n]: MuJoCo has raised an error or a warning in them, or would not
+            accept their state any more. Their state is meaningless from then on; the others are not affected.
         """
         self._ctrl[:] = ctrl
         failed = np.zeros_like(alive)

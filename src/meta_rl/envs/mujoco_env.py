@@ -1,4 +1,4 @@
-"""A task family of a robot in MuJoCo: batched physics on one side, the tasks' rewards on the other."""
+"""Task families of robots in MuJoCo: batched physics on one side, the tasks' rewards on the other."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -19,7 +19,8 @@ from meta_rl.randomness import TaskStreams
 
 
 class MujocoEnv(BatchedEnv):
-    """Base of the task families. A robot gives presets, velocity and health; a task its range and reward.
+    """Base class of robots' task families. A robot subclass says where the robot is and when it has fallen, a
+    task subclass what a task is and what it pays.
 
     The reward of a step is `task_reward` + alive_bonus while healthy - control_cost_weight * sum(action^2)
     of the clipped action. An episode ends once the robot is not healthy, or its simulation diverges.
@@ -31,9 +32,9 @@ class MujocoEnv(BatchedEnv):
         xml_file: Another model of the same kind of robot: a path, or a name among Gymnasium's. Actions in
             [-1, 1] are scaled to the limits of its actuators.
         horizon: Environment steps per episode.
-        reset_noise_scale: Half width of the uniform noise on initial positions, and standard deviation of
-            the normal noise on initial velocities.
-        observe_position: Whether the robot's position in the world is observed too.
+        reset_noise_scale: Half width of the uniform noise on initial generalised positions, and standard
+            deviation of the normal noise on initial generalised velocities.
+        observe_position: Whether observations begin with the robot's position in the world.
         num_threads: Threads that simulate; 0 for all cores that this process may use.
 
     Raises:
@@ -43,11 +44,11 @@ class MujocoEnv(BatchedEnv):
     threaded = True
     xml_file: str  # the robot's own model, unless another one is given
     presets: ClassVar[Mapping[str, Preset]]
-    hidden_positions: ClassVar[int]  # leading elements of qpos that tell where in the world the robot is
-    joints: ClassVar[tuple[str, ...]]  # by which the robot hangs in the world: free, slide or hinge
+    hidden_positions: ClassVar[int]  # leading elements of qpos that are the robot's position in the world
+    joints: ClassVar[tuple[str, ...]]  # types of the first joints of its model: free, ball, slide or hinge
     alive_bonus: ClassVar[float]
     control_cost_weight: ClassVar[float]
-    published_name: ClassVar[str]  # of the family whose published results are a class's own
+    published_name: ClassVar[str]  # what `published` returns, where everything is as in the paper
 
     def __init__(
         self,
@@ -78,8 +79,8 @@ class MujocoEnv(BatchedEnv):
         self.physics = MujocoBatch(self.model, physics.frame_skip, num_threads)
         low, high = np.where(self.model.actuator_ctrllimited, self.model.actuator_ctrlrange.T, [[-1], [1]])
         self._scale = ActionScaling(low, high)
-        self.hides_position = not observe_position
-        self._skipped = self.hidden_positions if self.hides_position else 0
+        self.observe_position = observe_position
+        self._skipped = 0 if observe_position else self.hidden_positions
         size = self.model.nq - self._skipped + self.model.nv
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (self.model.nu,), np.float32)
@@ -90,7 +91,7 @@ class MujocoEnv(BatchedEnv):
 
     @abstractmethod
     def position(self) -> NDArray[np.float64]:
-        """Where the robot is, in m: [N, K, 2], or [N, K, 1] for one that moves in a plane. Not a view."""
+        """The robot's position in m, as a new array: [N, K, 2], or [N, K, 1] in a plane."""
 
     def healthy(self) -> NDArray[np.bool_]:
         """Whether episodes [N, K] may go on."""
@@ -101,11 +102,11 @@ class MujocoEnv(BatchedEnv):
         return {}
 
     def velocity(self) -> NDArray[np.float64]:
-        """Mean velocity over the last step in m/s, as `position`."""
+        """Mean velocity over the last step in m/s, of the same shape as `position()`."""
         return (self.position() - self._position_before) / self.dt
 
     def positions(self) -> NDArray[np.float64]:
-        """A copy of the generalised positions [N, K, nq], to draw the robots from."""
+        """A copy of the generalised positions [N, K, nq], from which the robots can be drawn."""
         return self.by_task(self.physics.qpos)
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
@@ -135,7 +136,7 @@ class MujocoEnv(BatchedEnv):
             healthy = self.healthy()
             reward = self.task_reward() + self.alive_bonus * healthy
         reward = reward - control_cost(raw, self.control_cost_weight)
-        # What a diverged simulation says of its last step is no reward to learn from.
+        # The last reward of a diverged simulation is meaningless.
         reward = np.where(diverged, 0.0, reward)
         for task, episode in np.argwhere(diverged).tolist():
             self.failures.append(Failure(task, episode, self._t, "simulation diverged"))
@@ -145,17 +146,17 @@ class MujocoEnv(BatchedEnv):
         return self._observation(), to_device(reward, like, like.dtype), to_device(~self._alive, like)
 
     def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        name = vars(type(self)).get("published_name")  # not inherited: a subclass may pay other rewards
+        if name is None:
+            return None
         paper = self.presets["paper"]
         physics = (self.preset, self.model.opt.timestep, self.physics.frame_skip, self.horizon)
-        start = (self.xml_file, self.reset_noise_scale, self.hides_position)
-        if physics != ("paper", paper.timestep, paper.frame_skip, 200):
-            return None
-        if start != (type(self).xml_file, 0.1, True):
-            return None
-        return vars(type(self)).get("published_name")  # not inherited: a subclass may pay other rewards
+        start = (self.xml_file, self.reset_noise_scale, self.observe_position)
+        same = physics == ("paper", paper.timestep, paper.frame_skip, 200)
+        return name if same and start == (type(self).xml_file, 0.1, False) else None
 
     def by_task(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A copy of what `physics` shows of all simulations, [N * K, ...], as [N, K, ...]."""
+        """A copy of an array of all simulations, [N * K, ...], such as `physics.qpos`, as [N, K, ...]."""
         return np.array(x).reshape(*self._alive.shape, *x.shape[1:])
 
     def check_robot(self) -> None:
@@ -175,8 +176,8 @@ class Direction(MujocoEnv):
     """Run forward or backward, equally likely. Reward: the velocity in that direction.
 
     Args:
-        directions: What is drawn from: 1 is forward, -1 backward.
-        **kwargs: Those of `MujocoEnv`.
+        directions: The directions of the tasks: 1 is forward, -1 backward.
+        **kwargs: The arguments of `MujocoEnv`.
     """
 
     task_parameters = ("direction",)
@@ -205,8 +206,8 @@ class Velocity(MujocoEnv):
     """Run forward at a given velocity, uniform in [0, max_velocity]. Reward: bonus - |velocity - goal|.
 
     Args:
-        max_velocity: Highest goal in m/s.
-        **kwargs: Those of `MujocoEnv`.
+        max_velocity: Highest goal velocity in m/s.
+        **kwargs: The arguments of `MujocoEnv`.
     """
 
     task_parameters = ("goal_velocity",)
@@ -224,8 +225,9 @@ class Velocity(MujocoEnv):
         return torch.rand(n, 1, generator=generator) * self.max_velocity
 
     def published(self, tasks: Tensor, scores: bool = False) -> str | None:
-        as_fast = self.max_velocity == self.published_max_velocity
-        return super().published(tasks, scores) if scores or as_fast else None
+        name = super().published(tasks, scores)
+        # Returns depend on the range of the goals; scores are relative to an oracle for the same goals.
+        return name if name is None or scores or self.max_velocity == self.published_max_velocity else None
 
     def task_reward(self) -> NDArray[np.float64]:
         return velocity_reward(self.velocity()[..., 0], self.tasks[..., 0], self.velocity_bonus)

@@ -1,4 +1,4 @@
-"""A task family whose tasks are observed: what an oracle acts on."""
+"""A task family whose tasks are observed: the environment of an oracle."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ class ObserveTask(Wrapper):
     """Appends the task's parameters to every observation: [N, K, O] -> [N, K, O + P].
 
     Args:
-        env: The task family; its `observation_space` and `task_space` are boxes of one dimension.
+        env: The task family whose tasks become visible.
     """
 
     def __init__(self, env: BatchedEnv) -> None:

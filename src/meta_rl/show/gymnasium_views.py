@@ -27,9 +27,9 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
     the names of its parameters. With the same seed, the same noise meets any task.
 
     Args:
-        family: A class of task families, or the dotted path to it.
-        render_mode: None; `rgb_array` or `human` where the family can be drawn.
-        **kwargs: The family's own arguments.
+        family: The task family's class, or the dotted path to it.
+        render_mode: None, or for robots `rgb_array` or `human`.
+        **kwargs: Arguments of the family's constructor.
 
     Raises:
         ValueError: for a mode or an argument that the family does not have.
@@ -86,9 +86,9 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
 
 
 class MujocoTaskEnv(TaskEnv):
-    """A view that can be drawn: `rgb_array` without a screen, `human` in MuJoCo's own viewer.
+    """A view of a robot: `rgb_array` draws it without a screen, `human` opens MuJoCo's viewer.
 
-    A body that varies with the task is drawn as the family's model has it.
+    Where tasks change the robot's body (`AntBody`), it is drawn unchanged.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"]}  # noqa: RUF012
@@ -118,7 +118,7 @@ class MujocoTaskEnv(TaskEnv):
         return outcome
 
     def render(self) -> NDArray[np.uint8] | None:
-        """A picture [360, 480, 3] for `rgb_array`; `human` shows every step by itself."""
+        """An RGB picture [360, 480, 3] in mode `rgb_array`, else None: `human` shows every step."""
         if self.render_mode != "rgb_array":
             return None
         self._drawing = self._drawing or Drawing(self.family.model, 480, 360)
@@ -137,10 +137,10 @@ class MujocoTaskEnv(TaskEnv):
 
 
 def task_in(options: Mapping[str, Any], env: BatchedEnv) -> list[float] | None:
-    """The task that `options` holds under "task", as numbers in order or by name; None if there is none.
+    """The task in `options["task"]`, numbers in order or by name, as a row [P]; None without one.
 
     Raises:
-        ValueError: for another key, and for anything that is no task of the family.
+        ValueError: for another key than "task", and for anything that is no task of the family.
     """
     for key in options:
         if key != "task":

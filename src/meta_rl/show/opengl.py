@@ -17,10 +17,10 @@ SECONDS = 60  # for the probe: enough on a machine that is busy otherwise
 
 
 def choose() -> None:
-    """Make MuJoCo draw with a library that works here: MUJOCO_GL if it is set, else the first to be found.
+    """Make MuJoCo draw with a library that works here: MUJOCO_GL's if that is set, else the first found.
 
     Raises:
-        UserError: if none does, or not the one that MUJOCO_GL names.
+        UserError: if no library works, or if the one that MUJOCO_GL names does not.
     """
     if sys.platform != "linux":
         return  # other systems bring theirs along

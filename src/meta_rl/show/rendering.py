@@ -19,9 +19,9 @@ class Drawing:
     """Draws a model from the side, a little from above, following the robot. Close it after use.
 
     Args:
-        model: What is drawn; left as it is.
-        width: Of the pictures, in pixels.
-        height: The same.
+        model: The model to draw; left as it is.
+        width: Width of the pictures in pixels.
+        height: Height of the pictures in pixels.
 
     Raises:
         UserError: if there is no OpenGL to draw with.
@@ -41,13 +41,13 @@ class Drawing:
         follow_robot(self._camera)
 
     def draw(self, qpos: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The model in positions [nq]: [height, width, 3]."""
+        """An RGB picture [height, width, 3] of the model in generalised positions [nq]."""
         place(self._model, self._data, qpos)
         self._renderer.update_scene(self._data, self._camera)
         return self._renderer.render()
 
     def close(self) -> None:
-        """Free the OpenGL context; the drawing is of no more use."""
+        """Free the OpenGL context; `draw` must not be called any more."""
         self._renderer.close()
 
     def __enter__(self) -> "Drawing":
@@ -65,7 +65,7 @@ def follow_robot(camera: mujoco.MjvCamera) -> None:
 
 
 def place(model: mujoco.MjModel, data: mujoco.MjData, qpos: NDArray[np.float64]) -> None:
-    """Put everything where positions [nq] say, without contacts and forces, which no picture shows."""
+    """Compute where everything is for generalised positions [nq], without contacts and forces."""
     data.qpos[:] = qpos
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)

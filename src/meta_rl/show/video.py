@@ -23,12 +23,12 @@ Draw = Callable[[NDArray[np.float64]], Picture]
 
 
 class Panel(NamedTuple):
-    """One episode, frame by frame."""
+    """One episode: F states, each drawn below its caption and note."""
 
     caption: str
     states: NDArray[np.float64]  # [F, ...] at the start and after every step
-    notes: Sequence[str]  # [F] that stand beside the caption
-    ended: str  # the note once it has ended by itself; empty if only time ran out
+    notes: Sequence[str]  # [F] shown beside the caption, one for each state
+    ended: str  # the note after an end before the horizon; empty if there was none
 
 
 def check_ffmpeg() -> None:
@@ -40,14 +40,14 @@ def check_ffmpeg() -> None:
 
 
 def write_video(path: Path, draw: Draw, title: str, panels: Sequence[Panel], dt: float) -> None:
-    """Write the panels from left to right below one title. An episode that has ended stays there, pale.
+    """Write episodes side by side as an MP4 in real time. The last picture of one that has ended stays, pale.
 
     Args:
-        path: Of the MP4.
-        draw: Makes a picture of a state, always of the same even width and height.
-        title: One line.
-        panels: The episodes.
-        dt: Seconds between two frames.
+        path: The file to write; an existing one is replaced.
+        draw: Makes an RGB picture [height, width, 3] of a state; height and width are even, and never change.
+        title: One line above all panels; the time stands beside it.
+        panels: The episodes, from left to right.
+        dt: Simulated time between two states in s.
     """
     steps = max(len(panel.states) for panel in panels)
     moving = [_frames(draw, panel) for panel in panels]

@@ -22,9 +22,9 @@ class Viewer:
     """A window that shows a model in real time until somebody closes it.
 
     Args:
-        model: What is shown.
-        dt: Seconds between two calls of `show`.
-        title: Stands in the window.
+        model: The model to show.
+        dt: Simulated time between two calls of `show` in s, which `show` waits for.
+        title: Text at the window's top left corner.
 
     Raises:
         UserError: if there is no display.
@@ -53,7 +53,7 @@ class Viewer:
         return self._window.is_running()
 
     def show(self, qpos: NDArray[np.float64]) -> None:
-        """Show positions [nq] when `dt` has passed since the last ones; at once if the window is closed."""
+        """Show generalised positions [nq], `dt` seconds after the last; without effect on a closed window."""
         if not self.is_open:
             return
         now = time.perf_counter()
@@ -64,7 +64,7 @@ class Viewer:
         self._window.sync()
 
     def close(self) -> None:
-        """Close the window, and wait for what draws in it: it would not survive the end of the program."""
+        """Close the window and wait for the threads that draw in it, which must end before the program."""
         self._window.close()
         for thread in self._threads:
             thread.join(SECONDS_TO_CLOSE)

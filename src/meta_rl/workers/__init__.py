@@ -6,7 +6,7 @@ without it, and need a sixth of the memory.
 
 from meta_rl.workers.blocks import Blocks
 from meta_rl.workers.description import describe
-from meta_rl.workers.tasks import TaskSetter
+from meta_rl.workers.types import TaskSetter
 from meta_rl.workers.vector import VectorEpisodes
 
 __all__ = ["Blocks", "TaskSetter", "VectorEpisodes", "describe"]

@@ -15,7 +15,7 @@ from gymnasium.spaces.utils import flatten
 from numpy.typing import NDArray
 
 from meta_rl.errors import one_line
-from meta_rl.workers.tasks import TaskSetter
+from meta_rl.workers.types import TaskSetter
 
 
 class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
@@ -32,9 +32,9 @@ class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
     Args:
         make: Makes one environment.
         set_task: Sets it to a task, before each of its resets.
-        size: Environments in the block.
-        observation_size: O, flattened.
-        action_size: A, flattened.
+        size: Number of environments in the block.
+        observation_size: Length of a flattened observation, O.
+        action_size: Length of a flattened action, A.
     """
 
     def __init__(

@@ -14,8 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from numpy.typing import NDArray
 
 from meta_rl.workers.block import make_block
-from meta_rl.workers.tasks import TaskSetter
-from meta_rl.workers.transition import Transition
+from meta_rl.workers.types import TaskSetter, Transition
 
 
 class Blocks:
@@ -24,14 +23,17 @@ class Blocks:
     Args:
         make: Makes one environment.
         set_task: Sets it to a task, before each of its resets.
-        total: M.
-        observation_size: O.
-        action_size: A.
-        workers: Most processes to start; 0 for none.
-        context: How `multiprocessing` starts them.
+        total: Number of environments, M.
+        observation_size: Length of a flattened observation, O.
+        action_size: Length of a flattened action, A.
+        workers: Largest number of processes to start; 0 to step in this one.
+        context: How `multiprocessing` starts them: spawn, forkserver or fork.
 
     Attributes:
-        failures: Of the last start or step: environment, cause in one line, traceback.
+        failures: Exceptions in the last `start` or `step`: environment index, one-line cause, traceback.
+
+    Raises:
+        RuntimeError: if a process has died; so do `start` and `step`.
     """
 
     def __init__(

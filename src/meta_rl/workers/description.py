@@ -25,13 +25,14 @@ def describe(
     """Make one environment, look at it, and close it.
 
     Args:
-        id: As for `gymnasium.make`.
+        id: The name for `gymnasium.make`.
         vectorized: Take the vector environment that is registered under `id`, instead of the single one.
-        env_kwargs: Arguments of the environment.
-        attributes: What has to be an attribute of it, so that setting it can have an effect.
+        env_kwargs: Arguments of the environment's constructor.
+        attributes: Names of attributes that it must have, since tasks will set them.
 
     Raises:
-        ValueError: if it cannot be made, or is not what it has to be; begins with the argument's name.
+        ValueError: if it cannot be made, lacks an attribute, or has unsuitable spaces; the message begins
+            with the argument's name.
     """
     try:
         if vectorized:

@@ -4,18 +4,18 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from meta_rl.workers.tasks import TaskSetter
-from meta_rl.workers.transition import Transition
+from meta_rl.workers.types import TaskSetter, Transition
 
 
 class VectorEpisodes:
     """Episodes of the M environments of a `VectorEnv` that steps all of them together.
 
-    It has no way to leave out an episode that has ended. Its environment plays on, and nobody looks.
+    It cannot leave out an episode that has ended: that environment goes on, and its results are ignored.
 
     Args:
-        envs: Observations and actions are [M, ...]; `metadata["autoreset_mode"]` is one of gymnasium's.
-        set_task: Gets `envs` and the tasks' columns, before each reset.
+        envs: The vector environment, with observations and actions [M, ...] and an `AutoresetMode` in
+            `metadata["autoreset_mode"]`.
+        set_task: Called with `envs` and the columns of the tasks [M, P], before each reset.
     """
 
     failures = ()  # an exception here is not one environment's
