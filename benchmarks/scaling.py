@@ -42,7 +42,7 @@ from meta_rl.envs import AntDirection  # noqa: E402
 
 TASKS = (1, 2, 5, 10, 20, 40)
 CG = 10  # Fisher products of an iteration
-TRIALS = 2  # of the line search, on average
+TRIALS = 2  # that the line search makes, on average
 NUMBERS = 8  # reductions of a few numbers: padding, losses, metrics
 # One message between two nodes, in seconds, and bytes a second: usual figures, not measured here.
 NETWORKS = {"10 Gbit Ethernet": (50e-6, 1.25e9), "100 Gbit InfiniBand": (5e-6, 12.5e9)}

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 from watched_run import Launch, command, iterations, marked, quiet_end, sample, write
 
-WARM_UP = 0.1  # of the iterations
+WARM_UP = 0.1  # share of the iterations
 SECONDS = 1.0  # between two samples
 
 

@@ -25,7 +25,7 @@ from watched_run import LIMIT, Launch, command, differences, quiet_end, starts, 
 
 RESUME = re.compile(r"resume with: (python .+)")
 CODES = {"KILL": {-9}, "TERM": {143}, "INT": {130}}
-WRITING = 1 / 3  # of the interruptions, the share that waits for a file that is being written
+WRITING = 1 / 3  # share of the interruptions that wait for a file that is being written
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Stress:
     signal: str
     folder: Path
     random: random.Random
-    seconds: float = 0.0  # of a run without interruption
+    seconds: float = 0.0  # that the run without interruption takes
     done: list[Interruption] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 

@@ -25,7 +25,7 @@ class StandIn:
         assert fault in FAULTS
         self.fault, self.until, self.failing = fault, until, not until
         self.url = ""
-        self.rows: set[int] = set()  # of the run's history that have arrived
+        self.rows: set[int] = set()  # the rows of the run's history that have arrived
         self.ended = threading.Event()  # releases silent and slow answers
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:

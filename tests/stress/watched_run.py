@@ -53,7 +53,7 @@ class Launch:
 
 
 def environment(mark: str) -> dict[str, str]:
-    """Of a user on one thread, for whom `python` is this Python, with the package of this checkout."""
+    """Variables under which `python` is this Python, with the package of this checkout and one thread."""
     before = {"PATH": Path(sys.executable).parent, "PYTHONPATH": ROOT / "src"}
     own = {name: f"{first}{os.pathsep}{os.environ.get(name, '')}" for name, first in before.items()}
     own |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", MARK: mark}
@@ -71,7 +71,7 @@ def marked(mark: str) -> list[int]:
         try:
             if wanted in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
-        except OSError:  # of another user, or gone
+        except OSError:  # another user's process, or one that has gone
             continue
     return found
 
@@ -104,7 +104,7 @@ def iterations(run: Path) -> int:
 
 
 def rows(run: Path) -> list[dict[str, str]]:
-    """Of metrics.csv, without what the clock and the machine decide."""
+    """The rows of metrics.csv, without what the clock and the machine decide."""
     with (run / "metrics.csv").open() as stream:
         return [{k: v for k, v in r.items() if not k.startswith(CLOCK)} for r in csv.DictReader(stream)]
 
