@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,7 +78,7 @@ def _run(root: Path, runs: Sequence[Run], jobs: int) -> int:
 
 
 def _fill(pool: Pool, waiting: list[Run], group: str) -> None:
-    """Start what there is room for. A run may have been finished or begun elsewhere since the start."""
+    """Start as many runs as there is room for, except those that have begun elsewhere meanwhile."""
     while waiting and not pool.stopping and len(pool.running) < pool.jobs:
         run = waiting.pop(0)
         run.look()
@@ -86,7 +87,7 @@ def _fill(pool: Pool, waiting: list[Run], group: str) -> None:
 
 
 def _hopeless(runs: Sequence[Run]) -> bool:
-    """Whether the sweep itself is wrong, not one of its points: all its first runs were refused."""
+    """Whether the first runs were all refused as bad input, so that the sweep itself must be wrong."""
     tried = [run for run in runs if run.code is not None]
     refused = len(tried) >= FIRST_REFUSED and all(run.code == REFUSED for run in tried)
     return refused and not any(run.state == "finished" for run in runs)
@@ -106,21 +107,19 @@ def _last_return(run: Run) -> str:
 
 
 def _summary(root: Path, runs: Sequence[Run], received: int) -> int:
-    """Print what became of the runs, failed ones with their last lines; the exit code."""
-    by_state = {
-        state: [run for run in runs if run.state == state] for state in ("finished", "failed", "elsewhere")
+    """Print the outcome of the runs, with the last lines of failed ones; the exit code."""
+    for run in runs:
+        if run.state == "failed":
+            print(f"\nfailed: {run.name} (exit code {run.code}), {run.log}:", file=sys.stderr)
+            print(*(f"    {line}" for line in run.last_lines()), sep="\n", file=sys.stderr)
+    number = Counter(run.state for run in runs)
+    others = {
+        "failed": number["failed"],
+        "trained elsewhere": number["elsewhere"],
+        "not done": number["waiting"] + number["stopped"],
     }
-    for run in by_state["failed"]:
-        print(f"\nfailed: {run.name} (exit code {run.code}), {run.log}:", file=sys.stderr)
-        print(*(f"    {line}" for line in run.last_lines()), sep="\n", file=sys.stderr)
-    rest = len(runs) - sum(map(len, by_state.values()))
-    parts = [f"{len(by_state['finished'])} of {len(runs)} runs finished"]
-    counts = {
-        "failed": len(by_state["failed"]),
-        "trained elsewhere": len(by_state["elsewhere"]),
-        "not done": rest,
-    }
-    parts += [f"{n} {what}" for what, n in counts.items() if n]
+    parts = [f"{number['finished']} of {len(runs)} runs finished"]
+    parts += [f"{n} {what}" for what, n in others.items() if n]
     hint = "; the same command goes on" if len(parts) > 1 else f" in {root}"
     print(", ".join(parts) + hint, flush=True)
     if received:
@@ -130,7 +129,7 @@ def _summary(root: Path, runs: Sequence[Run], received: int) -> int:
 
 @contextmanager
 def _signals(pool: Pool) -> Iterator[list[int]]:
-    """On a signal runs save and end; on a second Ctrl-C they are killed. Yields the signals that came."""
+    """On a signal runs save and exit; on a second Ctrl-C they are killed. Yields the signals received."""
     received: list[int] = []
 
     def stop(number: int, _: object) -> None:
