@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
+from meta_rl.charts.chart import Chart, Panel, Series
 from meta_rl.charts.draw import draw
-from meta_rl.report.model import Chart, Panel, Series
 
 CASE = ["family", "inner_steps", "tasks", "episodes"]
 PARTS = {
@@ -70,7 +70,7 @@ def bars(chosen: pd.DataFrame, category: pd.Series, columns: list[str]) -> tuple
 
 
 def panels(rows: pd.DataFrame, x: str, category: pd.Series) -> list[Panel]:
-    """Of one family: a panel for each part, and one for memory."""
+    """The panels of one family: one for each part, and one for memory."""
     family = FAMILIES[rows.family.iloc[0]]
     found = []
     for part, heading in PARTS.items():

@@ -15,11 +15,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from meta_rl.charts.draw import compose, draw, shared_limits
-from meta_rl.charts.plotting import GREY
-from meta_rl.charts.svg import MOST, panel_svg
-from meta_rl.report.looks import looks
-from meta_rl.report.model import Chart, Panel
+from meta_rl.charts.chart import Chart, Panel
+from meta_rl.charts.draw import MOST, compose, draw, panel_svg, shared_limits
+from meta_rl.charts.looks import GREY, looks
 
 CHARTS = samples.report().charts
 MAKERS = pytest.mark.parametrize("chart", CHARTS, ids=[c.key for c in CHARTS])

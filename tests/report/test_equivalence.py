@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from meta_rl.report.equivalence import compare, equivalence, seeds_needed
-from meta_rl.report.model import Verdict
+from meta_rl.report.equivalence import Verdict, compare, equivalence, judge, seeds_needed
 
 FIVE = np.arange(1.0, 6.0)  # two such samples: standard error of the difference 1, 8 degrees of freedom
 RANGE = "5 % of the range from random to oracle"
@@ -206,3 +205,16 @@ def test_wrong_claims_of_equivalence_are_5_percent() -> None:
     pairs = [(rng.normal(1, 1, 5), rng.normal(0, 0.3, 4)) for _ in range(400)]
     claimed = [compare(a, b, 1.0).p < 0.05 for a, b in pairs]
     assert 0.02 < np.mean(claimed) < 0.08
+
+
+def test_verdicts_are_about_what_adapts() -> None:
+    stream = np.random.default_rng(0)
+    samples = {name: stream.normal(0.9, 0.001, (5, 3)) for name in ("MAML", "FOMAML", "oracle", "random")}
+    (verdict,) = judge(samples, True, "")
+    assert (verdict.method, verdict.reference, verdict.word) == ("FOMAML", "MAML", "equivalent")
+    assert "5 % of the range from random to oracle" in verdict.sentence
+    (verdict,) = judge(samples, False, "No margin.")
+    assert verdict.word == "undecided"
+    assert verdict.sentence == "It is undecided how FOMAML compares with MAML: no margin."
+    del samples["MAML"]
+    assert judge(samples, False, "No margin.") == ()

@@ -13,7 +13,7 @@ import pytest
 import samples
 
 from meta_rl.report import page
-from meta_rl.report.model import Report
+from meta_rl.report.files import Report
 from meta_rl.report.page import write_page
 
 

@@ -1,1 +1,1 @@
-"""Charts: what is drawn, and how."""
+"""One type of chart as plain data, and the ways to draw it."""

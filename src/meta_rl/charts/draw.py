@@ -1,18 +1,26 @@
-"""Charts to files, for papers and slides."""
+"""Charts to files for papers and slides, and their panels to SVG for the page."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from html import escape
+from io import StringIO
 from math import ceil
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
-from meta_rl.charts.panel import handle, plot_panel
-from meta_rl.report.looks import Look, legend, looks
-from meta_rl.report.model import Chart, Panel
+from meta_rl.charts.chart import Chart, Kind, Panel, Series
+from meta_rl.charts.looks import GREY, Look, legend, looks
+from meta_rl.charts.panel import GRID, INK, handle, plot_panel
 
 ROW = 4  # panels side by side at most
 WIDTH, HEIGHT = 3.9, 3.2  # inches, of a panel
@@ -28,20 +36,25 @@ RC: dict[Any, Any] = {
 }
 UNDATED: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
 
+SIZE = (4.2, 3.1)  # inches: 302 units of the drawing, so that text is legible on a phone
+MOST = 240  # rows of a line: no screen shows more of them
+# What follows the page's light or dark mode.
+THEME = {INK: "currentColor", GRID: "var(--grid)", GREY: "var(--published)", "#ffffff": "var(--paper)"}
+
 
 def draw(chart: Chart, path: Path) -> None:
-    """Write all panels of a chart in one figure, with one legend below them.
+    """Write all panels of a chart to one figure with one legend. The same chart gives the same bytes.
 
     Args:
-        chart: With at least one panel.
-        path: Of the figure; its suffix, .png or .pdf, gives the format.
+        chart: A chart of at least one panel.
+        path: The file to write. Its suffix, .png or .pdf, decides the format.
     """
     with mpl.rc_context(RC):
         compose(chart)[0].savefig(path, dpi=150, metadata=UNDATED[path.suffix])
 
 
 def compose(chart: Chart) -> tuple[Figure, list[Axes]]:
-    """The figure of a chart and its axes, one a panel."""
+    """The matplotlib figure of a chart, and the axes of its panels."""
     styles = looks(chart)
     figure, axes = _grid(chart.panels)
     for axis, panel in zip(axes, chart.panels, strict=True):
@@ -55,7 +68,7 @@ def compose(chart: Chart) -> tuple[Figure, list[Axes]]:
 
 
 def shared_limits(chart: Chart) -> tuple[float, float] | None:
-    """Those of the y-axis where all panels have it in common, else None."""
+    """The limits of the y-axis if all panels of a chart share it, else None."""
     return compose(chart)[1][0].get_ylim() if _common(chart.panels) else None
 
 
@@ -92,3 +105,101 @@ def _add_legend(figure: Figure, chart: Chart, styles: Mapping[str, Look]) -> Non
         figure.set_size_inches(width, height + needed)
         place = "outside lower center"
     figure.legend(handles, labels, loc=place, ncols=columns, frameon=False, fontsize=9.5)
+
+
+def panel_svg(
+    panel: Panel, styles: Mapping[str, Look], label: str, limits: tuple[float, float] | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Draw a panel without title and legend, for the page.
+
+    Args:
+        panel: The data. A line of more than `MOST` rows is thinned to that many.
+        styles: By the name of a series, its look; from `looks` of the whole chart.
+        label: The text alternative (aria-label). Must be unique in the page: ids are derived from it.
+        limits: Lower and upper end of the y-axis, where panels share it; None to fit the data.
+
+    Returns:
+        The SVG, and a dict for each series with data: `series`, its position in `styles`; `name`; `level`,
+        whether it is a level; and `data`, for each point its position [x, y] in units of the SVG's view box,
+        then x, y, interval and note as texts for the page.
+    """
+    panel = replace(panel, series=tuple(map(_thin, panel.series)))
+    with mpl.rc_context(_settings(label)):
+        figure = Figure(figsize=SIZE, dpi=72, layout="constrained")
+        axis = figure.subplots()
+        where = plot_panel(axis, panel, styles)
+        if limits:
+            axis.set_ylim(limits)
+        svg = _inline(figure, label)
+    order = list(styles)
+    points = [
+        {"series": order.index(s.name), "name": s.name, "level": s.kind == "level", "data": _data(axis, s, x)}
+        for s, x in zip(panel.series, where.x, strict=True)
+    ]
+    return svg, [p for p in points if p["data"]]
+
+
+@lru_cache(maxsize=256)
+def swatch(kind: Kind, look: Look) -> str:
+    """The symbol of a series in the page's legend, as SVG."""
+    with mpl.rc_context(_settings(f"{kind} {look}")):
+        figure = Figure(figsize=(0.4, 0.2), dpi=72)
+        bare = {"loc": "center", "frameon": False, "borderpad": 0, "handlelength": 2.4, "handletextpad": 0}
+        figure.add_artist(Legend(figure, [handle(kind, look)], [""], **bare))
+        return _inline(figure, "")
+
+
+def _settings(salt: str) -> dict[Any, Any]:
+    """Ids in the SVG depend on `salt` only. The font only measures text: the page sets its own."""
+    return RC | {"svg.hashsalt": salt, "font.sans-serif": ["DejaVu Sans"]}
+
+
+def _thin(series: Series) -> Series:
+    if series.kind != "line" or len(series.data) <= MOST:
+        return series
+    rows = np.linspace(0, len(series.data) - 1, MOST).round().astype(int)
+    return replace(series, data=series.data.iloc[rows])
+
+
+def _inline(figure: Figure, label: str) -> str:
+    """The figure as SVG inside HTML: no prologue, no size but the view box, no id that nothing refers to."""
+    file = StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    role = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
+    box = re.search(r'viewBox="[^"]+"', svg)
+    svg = re.sub(r"<svg[^>]*>", lambda _: f"<svg {box[0] if box else ''} {role}>", svg, count=1)
+    svg = re.sub(r'<g id="series-(\d+)">', r'<g data-series="\1">', svg)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda m: re.sub(r"-?\d+\.\d+", _short, m[0]), svg)
+    for colour, themed in THEME.items():
+        svg = svg.replace(colour.lower(), themed)
+    return re.sub(r"\s*\n\s*", " ", svg)
+
+
+def _short(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
+
+
+def _data(axis: Axes, series: Series, x: np.ndarray) -> list[list[Any]]:
+    """Positions and texts of the points that are drawn."""
+    found = []
+    height = axis.get_figure(root=True).bbox.height  # type: ignore[union-attr]
+    for at, row in zip(x, series.data.to_dict("records"), strict=True):
+        across, up = axis.transData.transform((at, row["y"]))
+        if series.kind == "level":
+            across, row["x"] = (axis.bbox.x0 + axis.bbox.x1) / 2, ""
+        if np.isfinite([across, up]).all():
+            interval = f"{_number(row['low'])} to {_number(row['high'])}" if pd.notna(row["low"]) else ""
+            texts = [_number(row["x"]), _number(row["y"]), interval, str(row.get("note", "") or "")]
+            found.append([round(float(across), 1), round(float(height - up), 1), *texts])
+    return found[:1] if series.kind == "level" else found
+
+
+def _number(value: Any) -> str:
+    """Four significant digits; from 1000 on a whole number with separators: 12,345."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

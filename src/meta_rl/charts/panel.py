@@ -1,4 +1,4 @@
-"""A panel on a pair of axes, for files and for the page."""
+"""A panel on a pair of matplotlib axes: where its data stand, and how each kind of series is drawn."""
 
 from collections.abc import Mapping
 from textwrap import fill
@@ -12,19 +12,33 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from meta_rl.charts.plotting import STYLE
-from meta_rl.report.looks import Look
-from meta_rl.report.model import Kind, Panel
-from meta_rl.report.places import Places, places
+from meta_rl.charts.chart import Kind, Panel, Series
+from meta_rl.charts.looks import STYLE, Look
 
 GRID, INK = "#E6E6E6", "#000000"
 BAND = 0.16  # opacity
 ALL_MARKED = 12  # rows; a longer line has this many markers along it
 LABEL = 38  # characters, of an axis label's line
 
+FILLED = 0.8  # of the room that a category or a bar has
+
+
+class Places(NamedTuple):
+    """Positions on the x-axis, in data coordinates.
+
+    Attributes:
+        x: For each series of the panel, the positions [rows] of its data.
+        width: Width of a bar.
+        categories: Names of the categories, which stand at 0, 1, 2, ...; empty on a numeric axis.
+    """
+
+    x: list[NDArray[np.float64]]
+    width: float
+    categories: list[str]
+
 
 class Rows(NamedTuple):
-    """What a series draws: its columns as numbers, and the place of the series among the panel's."""
+    """The columns of a series as numbers, the width of a bar, and the position of the series in its panel."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -35,9 +49,17 @@ class Rows(NamedTuple):
 
 
 def plot_panel(axis: Axes, panel: Panel, styles: Mapping[str, Look]) -> Places:
-    """Draw everything but the title; returns where on the x-axis the data stand.
+    """Draw everything but the title.
 
-    Artists have the group id `series-I`, with I the place of their series in `styles`.
+    Artists get the group id `series-I`, with I the position of their series in `styles`.
+
+    Args:
+        axis: The axes to draw on.
+        panel: The data.
+        styles: By the name of a series, its look; from `looks`.
+
+    Returns:
+        Where on the x-axis the data stand.
     """
     where, order = places(panel), list(styles)
     for place, (series, x) in enumerate(zip(panel.series, where.x, strict=True)):
@@ -52,7 +74,7 @@ def plot_panel(axis: Axes, panel: Panel, styles: Mapping[str, Look]) -> Places:
 
 
 def handle(kind: Kind, look: Look) -> Artist:
-    """What stands for a series in a legend."""
+    """The symbol of a series in a legend."""
     if kind == "bars":
         return Patch(**_bar(look))
     style = _line(look)
@@ -144,3 +166,49 @@ def _name_categories(axis: Axes, names: list[str]) -> None:
     axis.set_xticks(range(len(names)), labels, **turned)
     axis.set_xlim(-0.6, len(names) - 0.4)
     axis.grid(visible=False, axis="x")
+
+
+def places(panel: Panel) -> Places:
+    """Where the data of all series stand. The positions of a level are 0 and without meaning."""
+    if panel.scale != "category":
+        x = [_zeros(s) if s.kind == "level" else s.data["x"].to_numpy(float) for s in panel.series]
+        return Places(x, FILLED * _smallest_gap(panel, x), [])
+    names = [s.data["x"].astype(str).tolist() if s.kind != "level" else [] for s in panel.series]
+    categories = list(dict.fromkeys(name for column in names for name in column))
+    slots = {name: _slots(panel, names, name) for name in categories}
+    width = FILLED / max([len(s) for s in slots.values()] + [1])
+    x = []
+    for series, column in zip(panel.series, names, strict=True):
+        slot = _slot(series, panel)
+        at = [categories.index(name) + width * _offset(slots[name], slot) for name in column]
+        x.append(np.array(at, float) if series.kind != "level" else _zeros(series))
+    return Places(x, width, categories)
+
+
+def _zeros(series: Series) -> NDArray[np.float64]:
+    return np.zeros(len(series.data))
+
+
+def _slots(panel: Panel, names: list[list[str]], category: str) -> list[str]:
+    """What stands side by side in a category, from left to right."""
+    inside = [_slot(s, panel) for s, column in zip(panel.series, names, strict=True) if category in column]
+    return [slot for slot in dict.fromkeys(inside) if slot]
+
+
+def _slot(series: Series, panel: Panel) -> str:
+    """A series has a slot of its own, but points stand on the bar of the same look; lines need no room."""
+    if series.kind in ("line", "level"):
+        return ""
+    bars = [s for s in panel.series if s.kind == "bars" and s.look and s.look == series.look]
+    same = [s.name for s in bars if s.dashed == series.dashed]
+    return same[0] if series.kind == "points" and same else series.name
+
+
+def _offset(slots: list[str], slot: str) -> float:
+    return slots.index(slot) - (len(slots) - 1) / 2 if slot else 0.0
+
+
+def _smallest_gap(panel: Panel, x: list[NDArray[np.float64]]) -> float:
+    bars = [column for s, column in zip(panel.series, x, strict=True) if s.kind == "bars"]
+    gaps = np.diff(np.unique(np.concatenate(bars))) if bars else np.array([])
+    return float(gaps.min()) if gaps.size else 1.0

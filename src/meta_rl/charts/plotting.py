@@ -1,4 +1,4 @@
-"""Tables of results to figures. Knows neither torch nor checkpoints."""
+"""The figures of evaluate.py: adaptation curves of one policy, and a comparison of several."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,22 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from meta_rl.charts.looks import COLOURS, GREY, MARKERS, PUBLISHED_NAMES, PUBLISHED_STYLES, STYLE
 from meta_rl.evaluation.statistics import summarise_adaptation, t_quantile
 
-# Okabe and Ito's palette without the yellow: told apart with any colour vision, and in print by the markers.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "os^Dvph"  # one more than the colours: a seventh curve has the first's colour, not its marker
-GREY = "#595959"
 LEGEND_WIDTH = 28  # characters, of a legend beside the panels
-STYLE = {"linewidth": 1.6, "markersize": 5}
-PUBLISHED_STYLES = {  # marker and dashes
-    "maml": ("x", "--"),
-    "maml_batch20": ("+", "-."),
-    "pretrained": ("s", (0, (1, 1))),
-    "random": ("*", (0, (6, 2, 1, 2, 1, 2))),
-}
-NAMES = {"maml": "MAML", "maml_batch20": "MAML with 20 episodes"}  # of the reference that are not words
-
 Curves = Mapping[str, pd.DataFrame]  # by label: the columns of adaptation.csv, and `seed` for several runs
 
 
@@ -32,16 +20,18 @@ def plot_adaptation(curves: Curves, published: pd.DataFrame | None, path: str | 
 
     Args:
         curves: By label, the table of adaptation.csv; with a column `seed` the interval is over seeds.
-        published: Columns method, gradient_steps, mean_return, standard_error, tasks; overlaid if given.
-        path: Of the figure; its suffix gives the format.
+        published: Published results to overlay: columns method, gradient_steps, mean_return, standard_error,
+            tasks. None for none.
+        path: The file to write. Its suffix decides the format.
     """
-    figure, (axis,) = _panels([""], "mean episode return")
+    figure, (axis,) = _panels(1)
     tables = {label: summarise_adaptation(frame) for label, frame in curves.items()}
     for i, (label, table) in enumerate(tables.items()):
         _curve(axis, table, label, COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
     last_step = max(map(len, tables.values())) - 1
     if published is not None:
         _overlay(axis, published.query("gradient_steps <= @last_step"))
+    axis.set_ylabel("mean episode return")
     axis.set_xlabel("gradient steps")
     axis.set_xticks(range(last_step + 1))
     axis.legend(frameon=False, loc="best", fontsize="small")
@@ -54,16 +44,17 @@ def plot_comparison(
     """Return against gradient steps, and beside it the normalised score where the table has it.
 
     Args:
-        table: That of comparison.csv. A method that takes no step, while others do, becomes a level.
-        returns: Published ones to overlay, as in `plot_adaptation`.
-        scores: The same as normalised scores.
-        path: Of the figure; its suffix gives the format.
+        table: The table of comparison.csv. A method that takes no gradient step, while others do, becomes a
+            level.
+        returns: Published returns to overlay, as in `plot_adaptation`; None for none.
+        scores: Published normalised scores to overlay, in the same columns; None for none.
+        path: The file to write. Its suffix decides the format.
     """
     panels = [("mean episode return", "mean", "high", returns)]
     if not table["normalised"].isna().to_numpy().all():
         title = "normalised score (random 0, oracle 1)"
         panels.append((title, "normalised", "normalised_high", scores))
-    figure, axes = _panels([""] * len(panels), "", sharey=False)
+    figure, axes = _panels(len(panels))
     last_step = table["gradient_step"].to_numpy().max()
     for axis, (title, middle, upper, published) in zip(axes, panels, strict=True):
         for i, (label, rows) in enumerate(table.groupby("method", sort=False)):
@@ -83,12 +74,10 @@ def plot_comparison(
     figure.savefig(path, dpi=150)
 
 
-def _panels(titles: Sequence[str], ylabel: str, sharey: bool = True) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(1.5 + 4.5 * len(titles), 4), layout="constrained")
-    axes = figure.subplots(1, len(titles), sharey=sharey, squeeze=False)[0]
-    axes[0].set_ylabel(ylabel)
-    for axis, title in zip(axes, titles, strict=True):
-        axis.set_title(title)
+def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(1.5 + 4.5 * number, 4), layout="constrained")
+    axes = figure.subplots(1, number, squeeze=False)[0]
+    for axis in axes:
         axis.set_axisbelow(True)
         axis.grid(color="#E6E6E6", linewidth=0.8)
         axis.spines[["top", "right"]].set_visible(False)
@@ -107,7 +96,7 @@ def _curve(
 def _overlay(axis: Axes, published: pd.DataFrame) -> None:
     """Published curves with their 95 % intervals; what takes no gradient step becomes a level."""
     for method, table in published.groupby("method"):
-        label = f"{NAMES.get(str(method), method)}, published"
+        label = f"{PUBLISHED_NAMES.get(str(method), method)}, published"
         if len(table) == 1 and method == "oracle":
             axis.axhline(table["mean_return"].item(), color=GREY, linestyle=":", label=label)
             continue

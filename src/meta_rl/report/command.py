@@ -13,7 +13,10 @@ from meta_rl.run.command_line import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write or redraw reports as the command line says.
+    """Write a report, or redraw reports, as the command line says.
+
+    Args:
+        argv: The arguments after the program's name; None for those of the process.
 
     Returns:
         0 when done, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs and keep their traceback.
@@ -24,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for folder in args.redraw:
                 _render(folder)
         else:
-            _report(args, made_now(argv))
+            _report(args.runs, args.evaluation, args.output, made_now(argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -34,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def made_now(argv: Sequence[str] | None) -> dict[str, Any]:
-    """Command, time, commit and versions of this report."""
+    """How this report is made: command, date, commit and versions."""
     from meta_rl.run.record import commit, versions
 
     return {
@@ -45,24 +48,26 @@ def made_now(argv: Sequence[str] | None) -> dict[str, Any]:
     }
 
 
-def _report(args: argparse.Namespace, made: dict[str, Any]) -> None:
+def _report(runs: Sequence[Path], evaluation: str, output: Path, made: dict[str, Any]) -> None:
+    """Write the report on `runs` to the folder `output`."""
     from meta_rl.report.build import build  # here, so that a mistyped flag need not wait for pandas
     from meta_rl.report.files import save
 
-    report = build(args.runs, args.evaluation, made)
+    report = build(runs, evaluation, made)
     for line in report.skipped:
         print(line, file=sys.stderr)
     try:
-        save(report, args.output)
+        save(report, output)
     except OSError as error:
-        raise UserError(f"output {args.output}: {error.strerror}; choose another --output") from None
-    _render(args.output)
+        raise UserError(f"output {output}: {error.strerror}; choose another --output") from None
+    _render(output)
 
 
 def _render(output: Path) -> None:
+    """Draw figures and page of the report in the folder `output`, and say so."""
     from tqdm import tqdm
 
-    from meta_rl.report.files import render
+    from meta_rl.report.page import render
 
     report = render(
         output, lambda charts: tqdm(charts, "figures", unit="figure", leave=False, delay=2, disable=None)

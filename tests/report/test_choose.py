@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from directories import adaptation, config, metrics, untrained, write_evaluation, write_run
 
-from meta_rl.report.collect import collect
+from meta_rl.report.choose import collect
 
 
 def reason(path: Path, evaluation: str = "evaluation", *others: Path) -> str:

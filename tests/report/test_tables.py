@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from directories import config, untrained, write_evaluation, write_run
 
@@ -90,3 +91,25 @@ def test_steps_that_are_not_taken_have_no_return(tmp_path: Path) -> None:
     for method, returns in (("MAML", [[1.0, 2.0]]), ("Oracle", [[3.0]])):
         write_evaluation(write_run(tmp_path / method, config(method)) / "evaluation", returns)
     assert build([tmp_path], "evaluation", {}).summary["return, 1 step"].to_list() == ["2.00", ""]
+
+
+def test_a_verdict_at_each_setting(tmp_path: Path) -> None:
+    stream = np.random.default_rng(1)
+    for method in ("MAML", "FOMAML"):
+        for rate in (0.1, 0.5):
+            for seed in (1, 2, 3):
+                loss = 30 * (method == "FOMAML" and rate == 0.5)
+                run = write_run(
+                    tmp_path / f"{method}-{rate}-{seed}", config(method, seed, inner_lr=rate, horizon=100)
+                )
+                write_evaluation(run / "evaluation", [[-40.0, x - loss] for x in stream.normal(-12, 0.2, 3)])
+    report = build([tmp_path], "evaluation", {})
+    words = dict(zip(report.summary["method"], report.summary["beside MAML"], strict=True))
+    assert words == {
+        "MAML, inner_lr 0.1": "",
+        "MAML, inner_lr 0.5": "",
+        "FOMAML, inner_lr 0.1": "equivalent",
+        "FOMAML, inner_lr 0.5": "worse",
+    }
+    assert [verdict.word for verdict in report.verdicts] == ["worse"]  # 0.5 is the upper median
+    assert "Where no ablation is shown, the runs are those with inner_lr 0.5." in report.notes

@@ -7,20 +7,14 @@ import pandas as pd
 import pytest
 from directories import adaptation, config, metrics, untrained, write_evaluation, write_run, write_study
 
-from meta_rl.report.ablation import ablation_charts
-from meta_rl.report.adaptation import adaptation_charts
-from meta_rl.report.collect import collect
-from meta_rl.report.factors import find_factors, reference_groups
-from meta_rl.report.groups import Group, group_runs
-from meta_rl.report.learning import learning_charts
-from meta_rl.report.model import Chart, Series
-from meta_rl.report.profiles import score_charts
-from meta_rl.report.published import Published
-from meta_rl.report.scale import Scale, scores
-from meta_rl.report.scatter import scatter_charts, task_axis
+from meta_rl.charts.chart import Chart, Series
+from meta_rl.report.ablation_figures import ablation_charts
+from meta_rl.report.choose import collect
+from meta_rl.report.evaluation_figures import adaptation_charts, scatter_charts, score_charts, task_axis
+from meta_rl.report.groups import Group, find_factors, group_runs, reference_groups
+from meta_rl.report.normalisation import Published, ScoreRange, score_samples
 from meta_rl.report.scores import aggregate
-from meta_rl.report.second_order import second_order_charts
-from meta_rl.report.timing import timing_charts
+from meta_rl.report.training_figures import learning_charts, second_order_charts, timing_charts
 
 
 def chosen(root: Path) -> dict[str, Group]:
@@ -143,7 +137,7 @@ def test_adaptation_with_levels_and_published_results(tmp_path: Path) -> None:
     rows = [("maml", step, 5.0 + step, 1.0, 40) for step in range(3)] + [("oracle", 0, 9.0, 0.5, 40)]
     names = ["method", "gradient_steps", "mean_return", "standard_error", "tasks"]
     published = Published(returns=pd.DataFrame(rows, columns=names))
-    (chart,) = adaptation_charts(chosen(tmp_path), published, Scale(0.0, 10.0, "of these runs"))
+    (chart,) = adaptation_charts(chosen(tmp_path), published, ScoreRange(0.0, 10.0, "of these runs"))
     returns, normalised = (by_name(panel.series) for panel in chart.panels)
     assert returns["MAML"].data["y"].tolist() == pytest.approx([1, 10.85])  # seeds: 10.9 and 10.8
     assert returns["MAML"].data["note"].tolist() == ["2 seeds"] * 2
@@ -189,7 +183,11 @@ def test_categories_are_in_order(tmp_path: Path) -> None:
 
 def test_charts_of_scores(tmp_path: Path) -> None:
     groups = chosen(write_study(tmp_path))
-    samples = {**scores(groups, Scale(0.0, 20.0, "")), "oracle": np.ones((1, 3)), "random": np.zeros((1, 3))}
+    samples = {
+        **score_samples(groups, ScoreRange(0.0, 20.0, "")),
+        "oracle": np.ones((1, 3)),
+        "random": np.zeros((1, 3)),
+    }
     aggregates, profiles, improvement = score_charts(samples, normalised=True)
     assert [panel.y.partition(" of")[0] for panel in aggregates.panels] == [
         "IQM",

@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from meta_rl.charts.plotting import COLOURS, GREY, MARKERS, PUBLISHED_STYLES
-from meta_rl.report.model import Chart, Series
+from meta_rl.charts.chart import Chart, Series
+
+# Okabe and Ito's palette without the yellow: told apart with any colour vision, and in print by the markers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "os^Dvph"  # one more than the colours: a seventh curve has the first's colour, not its marker
+GREY = "#595959"
+STYLE = {"linewidth": 1.6, "markersize": 5}
+PUBLISHED_STYLES = {  # marker and dashes
+    "maml": ("x", "--"),
+    "maml_batch20": ("+", "-."),
+    "pretrained": ("s", (0, (1, 1))),
+    "random": ("*", (0, (6, 2, 1, 2, 1, 2))),
+}
+PUBLISHED_NAMES = {"maml": "MAML", "maml_batch20": "MAML with 20 episodes"}  # in legends, where they differ
 
 METHODS = ("maml", "fomaml", "reptile", "pretrained", "random", "oracle")
 OTHER_MARKERS = "hP*X<>8"  # none of a method's, so that a colour that comes again has another marker
@@ -14,19 +26,19 @@ OTHER_MARKERS = "hP*X<>8"  # none of a method's, so that a colour that comes aga
 
 @dataclass(frozen=True)
 class Look:
-    """How a series looks; a band or an interval has the colour of its series."""
+    """How a series looks. Its band or error bars have the same colour."""
 
     colour: str
     marker: str
-    dashes: Any = "-"  # what matplotlib takes as a line style
-    hollow: bool = False  # markers and bars
+    dashes: Any = "-"  # a matplotlib line style
+    hollow: bool = False  # markers and bars without filling
 
 
 FIXED = {name: Look(colour, marker) for name, colour, marker in zip(METHODS, COLOURS, MARKERS, strict=False)}
 
 
 def legend(chart: Chart) -> dict[str, Series]:
-    """What the entries of a chart's legend stand for, by name: the first series of that name."""
+    """The entries of a chart's legend: by name, the first series of that name."""
     entries: dict[str, Series] = {}
     for panel in chart.panels:
         for series in panel.series:
@@ -35,7 +47,7 @@ def legend(chart: Chart) -> dict[str, Series]:
 
 
 def looks(chart: Chart) -> dict[str, Look]:
-    """The look of each series by its name, in the order of the legend."""
+    """The look of each series, by its name and in the order of the legend."""
     entries = legend(chart)
     base = _base_looks(map(_look_of, entries.values()))
     found = {name: base[_look_of(series)] for name, series in entries.items()}

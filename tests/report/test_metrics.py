@@ -5,20 +5,7 @@ import pandas as pd
 import pytest
 from directories import metrics
 
-from meta_rl.report.curves import curve, iterations, million_steps, minutes, point
-
-
-def test_the_interval_of_three_seeds() -> None:
-    mean, low, high = point([1.0, 2.0, 3.0])
-    assert mean == 2
-    # Student's t for two degrees of freedom at 97.5 % is 4.3027; the standard error is 1 / sqrt(3).
-    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
-
-
-def test_fewer_seeds_have_none() -> None:
-    for values in ([1.0], [1.0, 3.0]):
-        assert point(values)[0] == np.mean(values)
-        assert np.isnan(point(values)[1:]).all()
+from meta_rl.report.metrics import curve, iterations, million_steps, minutes
 
 
 def test_seeds_that_share_their_places() -> None:
