@@ -25,6 +25,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
+from meta_rl import threads  # noqa: E402
 from meta_rl.algorithms import FOMAML  # noqa: E402
 from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection, MujocoEnv  # noqa: E402
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--steps", type=int, default=50, help="with --peers")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    threads.use(args.threads)
     if args.peers:
         peers(args.threads, args.steps, args.repeats)
     else:

@@ -7,12 +7,14 @@ import warnings
 import lightning as L
 import torch
 
+from meta_rl import threads
+
 
 def set_up(args: argparse.Namespace) -> None:
     """Threads and precision of products as asked for, and no word from Lightning."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
+    threads.use(args.threads)
     torch.set_float32_matmul_precision(args.matmul_precision)
 
 

@@ -21,6 +21,7 @@ from torch import distributed
 from torch.nn.utils import parameters_to_vector
 
 from helpers import fit
+from meta_rl import threads
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
@@ -110,7 +111,7 @@ def rank(index: int, size: int, port: int, file: str) -> None:
     """Train as one of `size` ranks on this machine."""
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     os.environ.update(common, WORLD_SIZE=str(size), LOCAL_RANK=str(index))
-    torch.set_num_threads(1)
+    threads.use(1)
     results = train_all(size, SIZES[size])
     with counted() as sent:
         train("FOMAML", "32-true", 1, size)

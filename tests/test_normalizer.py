@@ -34,8 +34,8 @@ def test_the_statistics_are_those_of_all_states_at_once() -> None:
 
 def test_by_hand() -> None:
     normalizer = RunningNormalizer(1)
-    normalizer.update(torch.tensor([[1.0], [3.0]]), torch.ones(2))  # mean 2, variance 1
-    normalizer.update(torch.tensor([[8.0]]), torch.ones(1))  # mean 4, variance (9 + 1 + 16) / 3
+    normalizer.update(torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2))  # mean 2, variance 1
+    normalizer.update(torch.tensor([[[8.0]]]), torch.ones(1, 1))  # mean 4, variance (9 + 1 + 16) / 3
     assert (float(normalizer.mean), float(normalizer.variance)) == pytest.approx((4, 26 / 3))
     assert float(normalizer(torch.tensor([4.0 + (26 / 3) ** 0.5]))) == pytest.approx(1)
 
@@ -58,7 +58,7 @@ def test_without_a_state_it_stays_the_identity() -> None:
 
 def test_outliers_are_cut_off_and_constants_are_0() -> None:
     normalizer = RunningNormalizer(2)
-    normalizer.update(torch.tensor([[-1.0, 7], [1, 7]]), torch.ones(2))
+    normalizer.update(torch.tensor([[[-1.0, 7], [1, 7]]]), torch.ones(1, 2))
     torch.testing.assert_close(normalizer(torch.tensor([1e6, 7])), torch.tensor([LIMIT, 0]))
     torch.testing.assert_close(normalizer(torch.tensor([-1e6, 7])), torch.tensor([-LIMIT, 0]))
 
@@ -68,8 +68,9 @@ def test_a_simulation_that_explodes_does_not_hide_all_other_states(wild: float) 
     normalizer, clean = RunningNormalizer(3), RunningNormalizer(3)
     for x in (normalizer, clean):
         x.update(states(0, 50_000), torch.ones(2, 50_000))
-    normalizer.update(torch.full((1, 3), wild), torch.ones(1))
-    clean.update(clean.mean[None] + math.copysign(OUTLIER, wild) * torch.tensor([[1.0, 5, 1]]), torch.ones(1))
+    normalizer.update(torch.full((1, 1, 3), wild), torch.ones(1, 1))
+    cut_off = clean.mean + math.copysign(OUTLIER, wild) * torch.tensor([1.0, 5, 1])
+    clean.update(cut_off[None, None], torch.ones(1, 1))
     torch.testing.assert_close(normalizer.variance, clean.variance, rtol=0.01, atol=0)
     assert (normalizer.variance[:2].sqrt() < torch.tensor([1.1, 5.5])).all()
 

@@ -1,13 +1,12 @@
 """Rollouts on an environment whose every number can be foretold."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
+from meta_rl import threads
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
@@ -130,8 +129,9 @@ def test_collect_reports_the_episodes() -> None:
     assert torch.equal(batch.lengths, LENGTHS.float())
     assert torch.equal(batch.returns, (LENGTHS * (LENGTHS + 1) / 2))  # 1 + 2 + ...
     kept = e.actions[e.mask > 0]
-    assert float(batch.saturation) == pytest.approx(float((kept.abs() > 1).float().mean()))
-    assert float(batch.entropy) == pytest.approx(1.4189385)  # 1/2 log(2 pi e) of a standard normal
+    outside = float(batch.metrics("pre")["saturation_pre"])
+    assert outside == pytest.approx(float((kept.abs() > 1).float().mean()))
+    assert batch.entropy.tolist() == pytest.approx([1.4189385] * N)  # 1/2 log(2 pi e) of a standard normal
     for actions, mask, task in zip(batch.samples.actions, batch.samples.mask, range(N), strict=True):
         assert torch.equal(actions[mask > 0], e.actions[task][e.mask[task] > 0])  # without the padding
     assert batch.seconds > 0
@@ -184,10 +184,9 @@ def test_same_numbers_at_any_number_of_threads() -> None:
     env = PointMass(horizon=10)
     tasks = env.sample_tasks(40, torch.Generator().manual_seed(1))
     batches = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
+    for number in (1, 2):
+        threads.use(number)
         batches.append(sampler(env, 20).collect(policy, params, tasks, TaskStreams(2)))
-    torch.set_num_threads(1)
     one, two = batches
     assert torch.equal(one.returns, two.returns)
     assert all(torch.equal(x, y) for x, y in zip(one.samples, two.samples, strict=True))
@@ -217,48 +216,6 @@ class Misshapen(Counter):
 def test_tensors_of_a_wrong_shape_are_named(wrong: int, what: str) -> None:
     with pytest.raises(UserError, match=rf"Misshapen.*{what}"):
         rollout(Misshapen(wrong))
-
-
-class Threaded(Counter):
-    """Runs on threads of its own, it says; notes how many are left to torch, and may fail."""
-
-    threaded = True
-
-    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
-        self.left = [torch.get_num_threads()]
-        return super().reset(tasks, episodes, streams)
-
-    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self.left.append(torch.get_num_threads())
-        if self.poison and len(self.left) > self.poisoned_step:
-            raise UserError("failed")
-        return super().step(actions)
-
-
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(1)
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_torch_has_one_thread_beside_those_of_the_environment() -> None:
-    env = Threaded()
-    rollout(env)
-    assert set(env.left) == {1}
-    assert torch.get_num_threads() == 3
-    with pytest.raises(UserError, match="failed"):
-        rollout(Threaded(poison=1.0, poisoned_step=2))
-    assert torch.get_num_threads() == 3
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_torch_keeps_its_threads_where_the_environment_has_none() -> None:
-    env = Threaded()
-    env.threaded = False
-    rollout(env)
-    assert set(env.left) == {3}
 
 
 class Opposite(GaussianMLP):

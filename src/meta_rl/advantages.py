@@ -8,17 +8,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from meta_rl import ranks
+from meta_rl import ranks, threads
 from meta_rl.types import STATES_PER_CHUNK, Samples, Trajectories
 
 EPSILON = 1e-8
 
-Total = Callable[[Tensor], Tensor]  # of the ranks' sums, where a mean is one over the states of all of them
+Total = Callable[[Tensor], Tensor]  # of sums [N, ...] over each task's states, what a mean is taken over
 
 
 def own(x: Tensor) -> Tensor:
-    """The sum of this rank alone."""
+    """The sums of the tasks themselves: every mean is one over the states of a task."""
     return x
+
+
+def of_all(x: Tensor) -> Tensor:
+    """The sum over the tasks of all ranks, in the place of each task's own: a mean is one over all states."""
+    return ranks.sum_over_tasks(x).to(x).expand_as(x)
 
 
 def discounted_sum(x: Tensor, discount: float) -> Tensor:
@@ -53,9 +58,8 @@ def gae(
 def masked_mean(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
     """Mean of x [..., B] over the valid entries of the last axis: [...]; 0 where there is none."""
     # In float64, so that a float32 comes out alike however the entries are shared out among ranks.
-    sums, counts = total(
-        torch.stack([(x * mask).sum(-1, dtype=torch.float64), mask.sum(-1, dtype=torch.float64)])
-    )
+    sums = total((x * mask).sum(-1, dtype=torch.float64))
+    counts = total(mask.sum(-1, dtype=torch.float64))
     return (sums / counts.clamp(min=1)).to(x)
 
 
@@ -91,23 +95,33 @@ def features(observations: Tensor, time: bool = True) -> Tensor:
     return torch.cat([clipped, clipped.square(), by_step.expand(*observations.shape[:-1], -1)], -1)
 
 
-def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Fit every task's baseline on its own valid steps.
 
     Args:
         x: [N, K, T, F] features in float64.
         targets: [N, K, T], such as discounted returns.
         mask: [N, K, T].
-        total: Sums over ranks, where the steps of all of them make one fit.
 
     Returns:
-        The coefficients [N, F] in float64. Where a task's normal equations are singular the ridge is raised
-        tenfold until they are not.
+        The coefficients [N, F] in float64.
     """
+    return solve(moments(x, targets, mask))
+
+
+def moments(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[N, F, F + 1]: sums over the valid steps of x x^T, and beside it of x times the target."""
     x = x.flatten(1, 2)  # [N, B, F]
     weighted = (x * mask.flatten(1).double()[..., None]).transpose(1, 2)
-    y = targets.flatten(1).double()[..., None]
-    gram, moment = total(weighted @ torch.cat([x, y], -1)).tensor_split([x.shape[-1]], -1)
+    return weighted @ torch.cat([x, targets.flatten(1).double()[..., None]], -1)
+
+
+def solve(sums: Tensor) -> Tensor:
+    """Coefficients [N, F] of ridge regressions from their `moments` [N, F, F + 1].
+
+    Where normal equations are singular the ridge is raised tenfold until they are not.
+    """
+    gram, moment = sums.tensor_split([sums.shape[-1] - 1], -1)
     eye = torch.eye(gram.shape[-1], dtype=torch.float64, device=gram.device)
     ridge = torch.full((len(gram), 1, 1), RIDGE, dtype=torch.float64, device=gram.device)
     factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
@@ -144,18 +158,9 @@ class AdvantageEstimator(NamedTuple):
 
     def __call__(self, episodes: Trajectories) -> tuple[Samples, Tensor]:
         """Samples with normalised advantages, and the baseline's explained variance [N]."""
-        if not self.pooled:
-            return self._per_task(episodes)
-        tasks = len(episodes.rewards)
-        samples, explained = self._per_task(Trajectories(*(x.flatten(0, 1)[None] for x in episodes)))
-        return Samples(*(x[0].unflatten(0, (tasks, -1)) for x in samples)), explained.expand(tasks)
-
-    def _per_task(self, episodes: Trajectories) -> tuple[Samples, Tensor]:
+        total = of_all if self.pooled else own
         returns = discounted_sum(episodes.rewards, self.gamma)
-        chunk = max(1, STATES_PER_CHUNK // returns[0].numel())
-        parts = zip(*(x.split(chunk) for x in (*episodes, returns)), strict=True)
-        fits = [self._baseline(Trajectories(*part[:-1]), part[-1]) for part in parts]
-        values, last_value = (torch.cat(x).to(returns) for x in zip(*fits, strict=True))
+        values, last_value = (x.to(returns) for x in self._baseline(episodes, returns))
         to_end = self._discount_to_end(returns[..., None])
         continued = returns + to_end[:, 0] * last_value[..., None]
         advantages = gae(episodes.rewards, values, episodes.mask, self.gamma, self.gae_lambda, last_value)
@@ -163,28 +168,49 @@ class AdvantageEstimator(NamedTuple):
         samples = Samples(
             observations=episodes.observations.flatten(1, 2),
             actions=episodes.actions.flatten(1, 2),
-            advantages=normalise(advantages.flatten(1), mask, self._total),
+            advantages=normalise(advantages.flatten(1), mask, total),
             mask=mask,
             log_probs=episodes.log_probs.flatten(1),
         )
-        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, self._total)
+        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, total)
 
     def _baseline(self, episodes: Trajectories, returns: Tensor) -> tuple[Tensor, Tensor]:
-        """Values [n, K, T] of a few tasks' states, and [n, K] of what follows the last, 0 for nothing."""
-        x = features(episodes.observations, time=not self.bootstrap_horizon)  # [n, K, T, F]
-        if not self.bootstrap_horizon:
-            values = predict(fit_linear_baseline(x, returns, episodes.mask, self._total), x)
-            return values, torch.zeros_like(values[..., 0])
-        last = features(episodes.last_observations[:, :, None], time=False)
-        last = last * episodes.truncated[..., None, None]
-        to_end = self._discount_to_end(x)
-        coefficients = fit_linear_baseline(x - to_end * last, returns, episodes.mask, self._total)
-        return predict(coefficients, x), predict(coefficients, last).squeeze(-1)
+        """Values [N, K, T] of all states, and [N, K] of what follows the last one, 0 for nothing.
 
-    @property
-    def _total(self) -> Total:
-        """Over which steps a mean is one."""
-        return ranks.total if self.pooled else own
+        The features of a chunk of tasks stay in the cache; with a baseline for all they are made twice.
+        """
+        chunks = ranks.chunks(len(returns), returns[0].numel(), STATES_PER_CHUNK)
+        parts = [(Trajectories(*(x[part] for x in episodes)), returns[part]) for part in chunks]
+        shared: Tensor | None = None
+        if self.pooled:
+
+            def sums(part: tuple[Trajectories, Tensor]) -> Tensor:
+                return moments(self._regressors(*self._features(part[0])), part[1], part[0].mask).sum(0)
+
+            shared = solve(ranks.total(threads.each(sums, parts))[None])
+
+        def values_of(part: tuple[Trajectories, Tensor]) -> tuple[Tensor, Tensor]:
+            x, last = self._features(part[0])
+            if shared is None:
+                fitted = fit_linear_baseline(self._regressors(x, last), part[1], part[0].mask)
+            else:
+                fitted = shared.expand(len(x), -1)
+            return predict(fitted, x), predict(fitted, last).squeeze(-1)
+
+        values, last_values = zip(*threads.each(values_of, parts), strict=True)
+        return torch.cat(values), torch.cat(last_values)
+
+    def _features(self, episodes: Trajectories) -> tuple[Tensor, Tensor]:
+        """Those of all states [n, K, T, F] and of the last ones [n, K, 1, F], 0 where nothing follows."""
+        x = features(episodes.observations, time=not self.bootstrap_horizon)
+        if not self.bootstrap_horizon:
+            return x, torch.zeros_like(x[:, :, :1])
+        last = features(episodes.last_observations[:, :, None], time=False)
+        return x, last * episodes.truncated[..., None, None]
+
+    def _regressors(self, x: Tensor, last: Tensor) -> Tensor:
+        """What the returns are regressed on, so that the coefficients are the baseline's: [n, K, T, F]."""
+        return x - self._discount_to_end(x) * last if self.bootstrap_horizon else x
 
     def _discount_to_end(self, x: Tensor) -> Tensor:
         """gamma^(T - t) as [T, 1], for an x [..., T, F].

@@ -77,7 +77,7 @@ def judge(
     """
     wild = ~finite(episodes.actions)  # [N, K, T]
     tally = torch.tensor([int(wild.any()), len(failures), wild[..., 0].numel()], dtype=torch.float64)
-    wild_ranks, failed, total = map(int, ranks.total(tally.to(wild.device)).tolist())
+    wild_ranks, failed, total = map(int, ranks.total([tally.to(wild.device)]).tolist())
     dump = {**episodes._asdict(), "rewards": trace.rewards, "failures": [f._asdict() for f in failures]}
     if wild_ranks:
         raise NonFiniteError(_first_action(wild, first), dump)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torchopt.base import GradientTransformation
 
+from meta_rl import ranks, threads
 from meta_rl.errors import UserError
 from meta_rl.losses import ratio_loss, reinforce_loss
 from meta_rl.policy import GaussianMLP, distribution
@@ -114,15 +115,12 @@ class InnerLoop:
         """The gradient of every task's loss by its own parameters: [N, ...]."""
         if torch.is_grad_enabled():  # to be differentiated again: the caller decides on the number of tasks
             return self._gradients_at_once(params, samples)
-        size = max(1, STATES_PER_CHUNK // samples.mask.shape[1])
-        starts = range(0, len(samples.mask), size)
-        parts = [
-            self._gradients_at_once(
-                {name: value[i : i + size] for name, value in params.items()},
-                Samples(*(x[i : i + size] for x in samples)),
-            )
-            for i in starts
-        ]
+
+        def of_chunk(part: slice) -> Params:
+            of_tasks = {name: value[part] for name, value in params.items()}
+            return self._gradients_at_once(of_tasks, Samples(*(x[part] for x in samples)))
+
+        parts = threads.each(of_chunk, ranks.chunks(*samples.mask.shape, STATES_PER_CHUNK))
         return {name: torch.cat([part[name] for part in parts]) for name in params}
 
     def _gradients_at_once(self, params: Params, samples: Samples) -> Params:

@@ -176,17 +176,18 @@ class RunningNormalizer(nn.Module):
         simulation that explodes would otherwise hide all differences between ordinary states for good.
 
         Args:
-            observations: [..., O].
-            mask: [...], 1 for a valid state and 0 for padding.
+            observations: [N, B, O].
+            mask: [N, B], 1 for a valid state and 0 for padding.
         """
-        weights = mask.double()[..., None].flatten(0, -2)
+        weights = mask.double()[..., None]
         # About the old mean, so that nothing cancels.
-        x = observations.double().flatten(0, -2) - self.mean
+        x = observations.double() - self.mean
         if self.count > 0:
             far = OUTLIER * self.variance.sqrt().clamp(min=1)
             x = x.clamp(-far, far)
         x = x * weights
-        sums = ranks.total(torch.stack([weights.sum().expand_as(self.mean), x.sum(0), x.square().sum(0)]))
+        columns = weights.sum(1).expand(-1, x.shape[-1]), x.sum(1), x.square().sum(1)
+        sums = ranks.sum_over_tasks(torch.stack(columns, 1))
         new, shift = sums[0, 0], sums[1] / sums[0].clamp(min=1)
         total = self.count + new
         if total == 0:

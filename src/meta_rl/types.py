@@ -50,23 +50,23 @@ class Experience(NamedTuple):
     returns: Tensor  # [N, K] undiscounted episode returns
     lengths: Tensor  # [N, K] episode lengths in steps
     explained_variance: Tensor  # [N] of the baseline on the discounted returns
-    saturation: Tensor  # [] fraction of action components outside [-1, 1], over valid steps
-    entropy: Tensor  # [] of the action distribution at the first state, in nats, mean over tasks
+    saturation: Tensor  # [N] fraction of action components outside [-1, 1], over valid steps
+    entropy: Tensor  # [N] of the action distribution at the first state, in nats
     diverged: int  # episodes that failed: their simulation, or a number of it that is not finite
     seconds: float  # wall time of the rollout and the baseline
 
     def metrics(self, suffix: str) -> dict[str, float]:
         """Mean and spread over the tasks of all ranks, under names that end in `suffix`: `pre` or `post`."""
-        by_task = torch.stack([self.returns.mean(-1), self.lengths.mean(-1), self.explained_variance], 1)
-        returns, lengths, explained = ranks.gather(by_task).unbind(1)
-        steps = self.lengths.sum()
-        entropy, saturated, steps = ranks.mean(torch.stack([self.entropy, self.saturation * steps, steps]))
+        steps = self.lengths.sum(-1)
+        columns = self.returns.mean(-1), self.lengths.mean(-1), self.explained_variance, self.entropy
+        by_task = torch.stack([*columns, self.saturation * steps, steps], 1)
+        returns, lengths, explained, entropy, saturated, steps = ranks.gather(by_task).unbind(1)
         return {
             f"return_{suffix}": float(returns.mean()),
             f"return_{suffix}_std": float(returns.std(correction=0)),
             f"episode_length_{suffix}": float(lengths.mean()),
-            f"entropy_{suffix}": float(entropy),
-            f"saturation_{suffix}": float(saturated / steps),
+            f"entropy_{suffix}": float(entropy.mean()),
+            f"saturation_{suffix}": float(saturated.sum() / steps.sum()),
             f"explained_variance_{suffix}": float(explained.mean()),
         }
 
@@ -106,8 +106,8 @@ def thin(samples: Samples, fraction: float) -> Samples:
     # reached only where too few states are valid.
     span = (samples.mask.sum(1, keepdim=True) / count).clamp(min=1)
     index = torch.arange(count, device=order.device)
-    ranks = (index * span + (index.double() * GOLDEN_RATIO).frac() * (span - 1)).long()
-    return _take(samples, order.gather(1, ranks.clamp(max=order.shape[1] - 1)))
+    places = (index * span + (index.double() * GOLDEN_RATIO).frac() * (span - 1)).long()
+    return _take(samples, order.gather(1, places.clamp(max=order.shape[1] - 1)))
 
 
 def _valid_first(mask: Tensor) -> Tensor:

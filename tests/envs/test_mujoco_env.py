@@ -406,7 +406,6 @@ def test_tasks_lie_in_their_space_and_have_names(family: Any) -> None:
     assert tasks.shape == (200, len(env.task_parameters))
     assert all(env.task_space.contains(task) for task in tasks.numpy())
     assert np.array_equal(env.action_space.high, np.ones(env.model.nu))
-    assert env.threaded
 
 
 @every_family

@@ -19,10 +19,11 @@ os.environ["WANDB_MODE"] = "disabled"  # for all forks
 import judge_checkpoint
 import judge_config
 import mutate_config
-import torch
 from forked_start import Finding, as_json
 from tqdm import tqdm
 from watched_run import write
+
+from meta_rl import threads
 
 
 def configs(count: int, seed: int, folder: Path) -> tuple[Counter[str], list[Finding]]:
@@ -55,7 +56,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="JSON with everything")
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    threads.use(1)
     result, findings = {}, []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         for check, count in ((configs, args.configs), (checkpoints, args.checkpoints)):

@@ -187,8 +187,8 @@ class MetaLearner(L.LightningModule):
             NonFiniteError: if a return or one of the `numbers` is not finite.
         """
         collected = episodes if any(post is e for e in episodes) else [*episodes, post]
-        counts = [[int(e.lengths.sum()), e.diverged] for e in collected]
-        steps, diverged = map(int, ranks.total(torch.tensor(counts, device=self.device).sum(0)))
+        counts = [torch.stack([e.lengths.sum(), e.lengths.new_tensor(e.diverged)]) for e in collected]
+        steps, diverged = map(int, ranks.total(counts))
         self.env_steps += steps
         sampling = sum(e.seconds for e in collected)
         update = sum(timer.seconds.values())

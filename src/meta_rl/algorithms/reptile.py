@@ -51,8 +51,9 @@ class Reptile(MetaLearner):
         post = episodes[-1] if last else self.collect(adapted, batch, Phase.QUERY)
         theta = {name: p.clone() for name, p in self.theta().items()}
         with timer("gradient"):
-            means = ranks.means([value.mean(0, dtype=torch.float64) for value in adapted.values()])
-            gradient = [(theta[k] - mean).to(theta[k]) for k, mean in zip(adapted, means, strict=True)]
+            tasks = len(batch.tasks) * ranks.size()
+            means = {name: ranks.sum_over_tasks(value) / tasks for name, value in adapted.items()}
+            gradient = [(theta[name] - mean).to(theta[name]) for name, mean in means.items()]
             norm = as_gradient(list(self.policy.parameters()), gradient)
         self.require_finite(batch, {"gradient_norm": norm}, episodes)
         self.meta_optimizer().step()
@@ -63,5 +64,5 @@ class Reptile(MetaLearner):
     def kl_from(self, theta: Params, samples: Samples) -> float:
         """Mean KL of the meta-policy from what it was with `theta`, over valid states and tasks."""
         old = functional_call(self.policy, theta, (samples.observations,))
-        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask).mean()
-        return float(ranks.mean(kl))
+        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask)
+        return float(ranks.gather(kl).mean())

@@ -28,7 +28,6 @@ class BatchedEnv(ABC):
         task_space: Box [P] with the lowest and highest legal value of every column.
         task_defaults: Values of the columns that may be left out where a task is given by name.
         task_choices: For columns with discrete values, all of them.
-        threaded: Whether `step` runs on threads of its own.
         shareable: Whether a task's episodes are the same whatever other tasks are simulated beside it.
         failures: Episodes that the simulation itself found to have failed since `reset`.
     """
@@ -40,13 +39,19 @@ class BatchedEnv(ABC):
     task_space: Box
     task_defaults: Mapping[str, float] = MappingProxyType({})
     task_choices: Mapping[str, tuple[float, ...]] = MappingProxyType({})
-    threaded: bool = False
     shareable: bool = True
     failures: Sequence[Failure] = ()
 
     @abstractmethod
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw `n` tasks from the task distribution: [n, P]."""
+
+    def clone(self) -> "BatchedEnv | None":
+        """The same family with a state of its own, for episodes of other tasks on another thread.
+
+        None where there is no such thing: all episodes are simulated on one thread then.
+        """
+        return None
 
     @abstractmethod
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:

@@ -4,11 +4,12 @@
 # (mujoco has no type stubs)
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -160,12 +161,26 @@ class MujocoBatch:
         return alive & (failed | warned | ~accepted)
 
 
+class _Handler:
+    """MuJoCo has one handler for all threads: the first to come sets it, the last to leave resets it."""
+
+    lock = threading.Lock()
+    users = 0
+    before: Any = None
+
+
 @contextmanager
 def _warnings_logged() -> Iterator[None]:
     """Send MuJoCo's warnings to the log; it would print them and append them to ./MUJOCO_LOG.TXT."""
-    before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(log.debug)
+    with _Handler.lock:
+        if _Handler.users == 0:
+            _Handler.before = mujoco.get_mju_user_warning()
+            mujoco.set_mju_user_warning(log.debug)
+        _Handler.users += 1
     try:
         yield
     finally:
-        mujoco.set_mju_user_warning(before)
+        with _Handler.lock:
+            _Handler.users -= 1
+            if _Handler.users == 0:
+                mujoco.set_mju_user_warning(_Handler.before)

@@ -1,5 +1,6 @@
 """Task families of robots in MuJoCo: batched physics on one side, the tasks' rewards on the other."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -41,7 +42,6 @@ class MujocoEnv(BatchedEnv):
         ValueError: for a value out of range, and for an XML file that does not fit the robot.
     """
 
-    threaded = True
     xml_file: str  # the robot's own model, unless another one is given
     presets: ClassVar[Mapping[str, Preset]]
     hidden_positions: ClassVar[int]  # leading elements of qpos that are the robot's position in the world
@@ -104,6 +104,13 @@ class MujocoEnv(BatchedEnv):
     def velocity(self) -> NDArray[np.float64]:
         """Mean velocity over the last step in m/s, of the same shape as `position()`."""
         return (self.position() - self._position_before) / self.dt
+
+    def clone(self) -> BatchedEnv | None:
+        if self.physics.num_threads:  # that many for all episodes together, as the user has asked
+            return None
+        twin = copy.copy(self)
+        twin.physics = MujocoBatch(self.model, self.physics.frame_skip, num_threads=1)
+        return twin
 
     def positions(self) -> NDArray[np.float64]:
         """A copy of the generalised positions [N, K, nq], from which the robots can be drawn."""

@@ -1,5 +1,7 @@
 """A task family whose tasks are observed: the environment of an oracle."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -22,6 +24,10 @@ class ObserveTask(Wrapper):
         spaces = env.observation_space, env.task_space
         low, high = np.concatenate([s.low for s in spaces]), np.concatenate([s.high for s in spaces])
         self.observation_space = Box(low, high, dtype=np.float32)
+
+    def clone(self) -> BatchedEnv | None:
+        env = self.env.clone()
+        return None if env is None else cast(BatchedEnv, ObserveTask(env))
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._tasks = tasks[:, None].expand(-1, episodes, -1)  # [N, K, P]

@@ -18,6 +18,9 @@ class Wrapper:
     def __init__(self, env: BatchedEnv) -> None:
         self.env = env
 
+    def clone(self) -> BatchedEnv | None:
+        return None
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copy and pickle ask for these before there is an `env`
             raise AttributeError(name)
