@@ -238,7 +238,7 @@ def test_printed_numbers_of_processes_divide_the_tasks() -> None:
 
 def test_files_that_commands_name_are_shipped() -> None:
     text = "".join(page.read_text() for page in PAGES)
-    for file in set(re.findall(r"\b((?:conf|sweeps|benchmarks)/[\w/]+\.(?:yaml|sh|py))", text)):
+    for file in set(re.findall(r"\b((?:conf|sweeps|benchmarks|tests/stress)/[\w/]+\.(?:yaml|sh|py))", text)):
         assert (ROOT / file).exists(), file
 
 

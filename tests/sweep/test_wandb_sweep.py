@@ -17,6 +17,13 @@ from wandb_server import Server, serve
 from meta_rl.run.record import read_starts
 
 ROOT = Path(__file__).parents[2]
+# W&B's own command line, but that an agent asks for its next run after half a second, not after five.
+IMPATIENT = """
+from wandb.cli.cli import cli
+from wandb.wandb_agent import Agent
+Agent.POLL_INTERVAL = 0.5
+cli()
+"""
 TINY = {
     "checkpoint_every": 1,
     "model": {
@@ -53,7 +60,7 @@ def wandb(server: Server, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     }
 
     def call(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wandb", *args]
+        command = [sys.executable, "-c", IMPATIENT, *args]
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
         )

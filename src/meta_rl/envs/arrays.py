@@ -19,7 +19,7 @@ class ActionScaling:
         high: Highest values, of the same shape.
     """
 
-    def __init__(self, low: NDArray[np.floating], high: NDArray[np.floating]) -> None:
+    def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
         self._low, self._high = (x.reshape(-1).astype(np.float64) for x in (low, high))
         bounded = np.isfinite(self._low) & np.isfinite(self._high)
         lowest, highest = np.where(bounded, self._low, -1.0), np.where(bounded, self._high, 1.0)

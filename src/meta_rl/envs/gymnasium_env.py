@@ -131,13 +131,13 @@ class GymnasiumEnv(BatchedEnv):
         return Blocks(make, self._set_task, total, *sizes, workers, self.context)
 
     def _note_failures(self) -> None:
-        """Those of the last start or step."""
+        """Append those of the last start or step to `failures`."""
         episodes = self._ended.shape[1]
         for row, *why in self._episodes.failures:
             self.failures.append(Failure(*divmod(row, episodes), self._t, *why))
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
-        """[M, ...] as a new tensor [N, K, ...], of the tasks' type and on their device."""
+        """An array [M, ...] as a new tensor [N, K, ...], with the data type and device of the tasks."""
         shaped = rows.reshape(*self._ended.shape, *rows.shape[1:]).copy()
         return to_device(shaped, self._like, self._like.dtype)
 
@@ -154,7 +154,7 @@ def _task_space(parameters: dict[str, tuple[float, float]]) -> Box:
 
 
 def _function(setter: str | Callable[..., Any] | None, parameters: tuple[str, ...]) -> Callable | None:
-    """The setter itself; it has to take an environment, and every parameter by its name."""
+    """The setter as a function; it must accept an environment, and every parameter by name."""
     if setter is None:
         return None
     try:
@@ -169,7 +169,7 @@ def _function(setter: str | Callable[..., Any] | None, parameters: tuple[str, ..
 
 
 def _horizon(horizon: int | None, spec: EnvSpec) -> int:
-    """The horizon that was asked for, or else the environment's time limit."""
+    """The given horizon, or else the time limit that the environment is registered with."""
     steps = horizon if horizon is not None else spec.max_episode_steps
     if steps is None:
         raise ValueError(f"horizon is needed, since {spec.id} is registered without a time limit")

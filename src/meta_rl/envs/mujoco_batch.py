@@ -57,7 +57,7 @@ def load_model(xml_file: str, preset: Preset) -> mujoco.MjModel:
 
 
 def joint_types(model: mujoco.MjModel) -> list[str]:
-    """Those of all joints, in the order of qpos: free, ball, slide or hinge."""
+    """Types of all joints, in the order of qpos: free, ball, slide or hinge."""
     return [mujoco.mjtJoint(t).name.removeprefix("mjJNT_").lower() for t in model.jnt_type]
 
 

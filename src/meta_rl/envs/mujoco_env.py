@@ -87,7 +87,7 @@ class MujocoEnv(BatchedEnv):
 
     @abstractmethod
     def task_reward(self) -> NDArray[np.float64]:
-        """What the task pays for the last step: [N, K], from `tasks`, `velocity()` and `position()`."""
+        """The task's reward for the last step [N, K], from `tasks`, `velocity()` and `position()`."""
 
     @abstractmethod
     def position(self) -> NDArray[np.float64]:
@@ -98,7 +98,7 @@ class MujocoEnv(BatchedEnv):
         return np.ones(self._alive.shape, bool)
 
     def model_fields(self, tasks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Fields of the model that a task changes, [N, ...] for tasks [N, P]."""
+        """Values [N, ...] of the model's fields, by name, that depend on the task, for tasks [N, P]."""
         return {}
 
     def velocity(self) -> NDArray[np.float64]:

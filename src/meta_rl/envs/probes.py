@@ -49,7 +49,7 @@ class ConstantReward(_Probe):
 
 
 class ActionReward(_Probe):
-    """Reward -(action - target)^2: a policy without adaptation can at best play the mean target, 0."""
+    """Reward -(action - target)^2: the best policy without adaptation plays the mean target, 0."""
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self._transition(-((actions[..., 0] - self._target) ** 2))

@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def word(self) -> Word:
-        """The verdict in a word, as `equivalence` defines it."""
+        """The verdict in a word, as `verdicts` defines it."""
         if self.p < ALPHA:
             return "equivalent"
         if self.clear:
@@ -122,7 +122,7 @@ def judge(samples: Mapping[str, np.ndarray], normalised: bool, about_scores: str
     if REFERENCE not in judged:
         return ()
     if normalised:
-        return equivalence(judged, REFERENCE, MARGIN, MARGIN_MEANING)
+        return verdicts(judged, REFERENCE, MARGIN, MARGIN_MEANING)
     sentence = (
         f"It is undecided how {{}} compares with {REFERENCE}: {about_scores[0].lower()}{about_scores[1:]}"
     )
@@ -130,7 +130,7 @@ def judge(samples: Mapping[str, np.ndarray], normalised: bool, about_scores: str
     return tuple(Verdict(method, REFERENCE, "undecided", sentence.format(method)) for method in others)
 
 
-def equivalence(
+def verdicts(
     scores: Mapping[str, np.ndarray], reference: str, margin: float, margin_meaning: str = ""
 ) -> tuple[Verdict, ...]:
     """A verdict on each method beside the reference, in the order given.

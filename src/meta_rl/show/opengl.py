@@ -44,12 +44,12 @@ def choose() -> None:
 
 
 def can_open_windows() -> bool:
-    """Whether MuJoCo's viewer would find a screen; it waits for ever where there is none."""
+    """Whether MuJoCo's viewer would find a screen; without one it would wait for ever."""
     return has_screen() and works("glfw")
 
 
 def has_screen() -> bool:
-    """Whether there may be a screen: Linux names it in the environment."""
+    """Whether there may be a screen; on Linux, whether an environment variable names one."""
     return sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 

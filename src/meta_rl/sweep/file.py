@@ -23,7 +23,7 @@ class Sweep:
         path: The file itself.
         program: Script that every run starts, such as train.py.
         method: How points are chosen: grid or random.
-        parameters: What varies and what is fixed, by the dotted name of a key of the program.
+        parameters: Fixed and varying settings, by the dotted name of a key of the program.
         command: The words that start a run, some of them W&B's macros, such as ${args}.
         run_cap: Largest number of runs; None for no limit.
     """

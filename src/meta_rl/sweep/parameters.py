@@ -78,7 +78,7 @@ def check(parameter: Parameter, method: str, place: str) -> None:
     """Raise a UserError unless points can be made of a parameter.
 
     Args:
-        parameter: As in the file.
+        parameter: What the file says of one parameter.
         method: The sweep's: grid or random.
         place: The file and the parameter's name; begins the message.
     """

@@ -71,7 +71,7 @@ class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
                 env.close()
 
     def _try(self, play: Callable[[int], None], rows: Iterable[int]) -> dict[str, Any]:
-        """Play these environments; what `info` has to tell of it."""
+        """Call `play` for each of these environments; `info`, with the failures among them."""
         failures = []
         for i in rows:
             try:
@@ -109,7 +109,7 @@ class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
 
 
 def _in_one_line(error: Exception) -> str:
-    """Its type, its message, and where it was raised."""
+    """An exception's type and message, and where it was raised."""
     message = one_line("".join(traceback.format_exception_only(error)))
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{message} in {where.name} ({where.filename}:{where.lineno})"

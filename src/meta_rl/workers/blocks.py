@@ -1,4 +1,4 @@
-"""Many single environments, in this process or shared out among a few others."""
+"""Many single environments, stepped by this process or by several others."""
 
 import contextlib
 import math
@@ -85,7 +85,7 @@ class Blocks:
         self._envs.closed = True
 
     def _flat(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A view of [blocks, size, ...] as [M, ...], without what fills up the last block."""
+        """A view of [blocks, size, ...] as [M, ...], without the unused rows of the last block."""
         return blocks.reshape(-1, blocks.shape[-1])[: self._total]
 
     def _play(self, call: Callable[..., Any], *args: Any) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What an environment is like, from an example of it."""
+"""Specification and spaces of an environment, read from an example of it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -25,7 +25,7 @@ class VectorEpisodes:
         self._mode = AutoresetMode(envs.metadata["autoreset_mode"])
 
     def start(self, tasks: NDArray[np.float64], seeds: list[int]) -> NDArray[np.float64]:
-        """Begin an episode of each task [M, P]; the observations [M, O]. The first seed is that of all."""
+        """Begin an episode of each task [M, P]; the observations [M, O]. All share the first seed."""
         self._set_task(self._envs, list(tasks.T.copy()))
         self._just_ended = np.zeros(len(tasks), dtype=np.bool_)
         observations, _ = self._envs.reset(seed=seeds[0])
