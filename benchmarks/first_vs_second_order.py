@@ -144,7 +144,7 @@ def time_round(case: Case, env: BatchedEnv, index: int, share: float | None) -> 
 
 def measure_memory(case: Case, name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Two iterations in this process, which has done nothing else; a row of memory.csv."""
-    set_up(args)
+    set_up(args.threads, args.matmul_precision)
     start: list[float] = []
     before = LambdaCallback(on_train_start=lambda *_: start.append(peak_memory_mb()))
     datamodule = RolloutDataModule(case.env(args.threads), case.tasks, case.episodes)
@@ -165,7 +165,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
 
 def measure(args: argparse.Namespace) -> None:
     """Measure all cases and write what was measured."""
-    set_up(args)
+    set_up(args.threads, args.matmul_precision)
     times: list[dict[str, Any]] = []
     memory: list[dict[str, Any]] = []
     context = get_context("forkserver")

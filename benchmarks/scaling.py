@@ -196,7 +196,7 @@ def main() -> None:
         report(json.loads(args.redraw.read_text()))
         return
     args.threads, args.matmul_precision = 1, "highest"
-    set_up(args)
+    set_up(args.threads, args.matmul_precision)
     make = {"FOMAML": FOMAML, "MAML": MAML}[args.algorithm]
     rows = [measure(make, n, args.episodes, args.iterations) for n in TASKS]
     measured = {"algorithm": args.algorithm, "episodes": args.episodes, "rows": rows}

@@ -14,6 +14,7 @@ from torchopt.base import GradientTransformation
 from meta_rl import ranks, threads
 from meta_rl.errors import UserError
 from meta_rl.losses import ratio_loss, reinforce_loss
+from meta_rl.mlp import loss_gradient
 from meta_rl.policy import GaussianMLP, distribution
 from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 
@@ -124,6 +125,8 @@ class InnerLoop:
         return {name: torch.cat([part[name] for part in parts]) for name in params}
 
     def _gradients_at_once(self, params: Params, samples: Samples) -> Params:
+        if type(self.policy) is GaussianMLP:
+            return loss_gradient(self.policy, params, samples, LOSSES[self.loss])
         again = torch.is_grad_enabled()
         with torch.enable_grad():
             params = {k: v if v.requires_grad else v.detach().requires_grad_() for k, v in params.items()}

@@ -17,7 +17,8 @@ from torch.nn.utils import parameters_to_vector
 from meta_rl import ranks, threads
 from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
-from meta_rl.policy import Gaussian, distribution, repeat
+from meta_rl.mlp import mean_of_tasks
+from meta_rl.policy import Gaussian, GaussianMLP, distribution, repeat
 from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
 # Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
@@ -187,8 +188,16 @@ class MetaObjective:
             if not self.first_order:
                 phi = self.inner.replay(phi, chunk.support)
             phi = {name: value + (chunk.adapted[name] - value).detach() for name, value in phi.items()}
-            outputs = distribution(self.policy, phi, chunk.query.observations)
+            outputs = self._distribution(phi, chunk.query.observations)
         return list(leaves.values()), outputs
+
+    def _distribution(self, params: Params, observations: Tensor) -> Gaussian:
+        """The same as `policy.distribution`; of an MLP with derivatives that are written out."""
+        if type(self.policy) is not GaussianMLP:
+            return distribution(self.policy, params, observations)
+        mean = mean_of_tasks(self.policy, params, observations)
+        log_std = params["log_std"].clamp(min=self.policy.min_log_std)
+        return Gaussian(mean, log_std[:, None].expand_as(mean))
 
     def _loss_and_cotangents(self, outputs: Gaussian, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
