@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from meta_rl.errors import UserError, raised_in
 from meta_rl.run.record import read_starts
@@ -82,6 +82,13 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    def interrupt(number: int, _: object) -> NoReturn:
+        signal.signal(
+            signal.SIGINT, lambda *_: os._exit(1)
+        )  # the second one; the ranks end with this process
+        raise SignalException("", signal.Signals(number))
+
+    signal.signal(signal.SIGINT, interrupt)
     logging.disable(logging.CRITICAL)  # the agent's own words
     size = trainer.world_size
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // size)))
@@ -96,7 +103,7 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
             local_addr="localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
-            signals_to_handle="SIGTERM,SIGINT",
+            signals_to_handle="SIGTERM",
             shutdown_timeout=SECONDS_TO_STOP,
         )
         try:
@@ -104,10 +111,6 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
         except ChildFailedError as error:
             return _explain(error, size, directory)
         except SignalException as error:
-            if isinstance(
-                error.__context__, SignalException
-            ):  # the second one: the ranks end with this process
-                return 1
             done = [start["outcome"] for start in read_starts(directory.record)][-1:] == ["done"]
             return 0 if done else 128 + error.sigval  # it may have come in the last iteration
     return 0

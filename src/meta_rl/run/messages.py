@@ -110,8 +110,9 @@ def _reject_null(key: str, arguments: Mapping[str, Any], hints: dict[str, Any]) 
         hint = hints.get(name, Any)
         if value is None and hint is not Any and type(None) not in get_args(hint):
             raise UserError(f"{key}.{name} must not be null")
-        for part in filter(dataclasses.is_dataclass, (hint, *get_args(hint)) if value else ()):
-            _reject_null(f"{key}.{name}", value, _parameters(part))
+        if isinstance(value, dict):
+            for part in filter(dataclasses.is_dataclass, (hint, *get_args(hint))):
+                _reject_null(f"{key}.{name}", value, _parameters(part))
 
 
 def _parameters(cls: object) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """metrics.csv: one row an iteration, continued by a resumed run."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +10,7 @@ Row = dict[str, str]
 
 
 class MetricsFile:
-    """A CSV with a row for each `step`, whose columns may grow.
+    """A CSV with a row for each `step`, whose columns may grow; no cell needs quotes.
 
     Rows are flushed one by one, so that the file is as long as the run even if it is killed.
     """
@@ -33,13 +31,12 @@ class MetricsFile:
         if not self.path.exists():
             return
         try:
-            text = self.path.read_text()
-            columns, rows = _parse(text)
-        except (OSError, ValueError, csv.Error):
+            columns, rows, torn = self._read()
+        except (OSError, ValueError):
             raise UserError(f"{self.path}: not the metrics of a run; move it away and resume again") from None
         rows = [row for row in rows if int(row["step"]) <= step]
         reached = int(rows[-1]["step"]) if rows else 0
-        if reached + (not text.endswith("\n")) < step:  # a torn line is one of them
+        if reached + torn < step:  # a torn line is one of them
             raise UserError(f"{self.path}: rows up to {step} are missing; move it away and resume again")
         self.columns, self.kept = columns, rows
 
@@ -47,37 +44,31 @@ class MetricsFile:
         """Add a row. Columns seen for the first time are empty in the earlier rows."""
         row = {name: _format(value) for name, value in values.items()}
         new = [name for name in row if name not in self.columns]
-        text = io.StringIO(newline="")
         if not new and self.kept is None:
-            csv.DictWriter(text, self.columns, lineterminator="\n").writerow(row)
             with writing(self.path), self.path.open("a", newline="") as stream:
-                stream.write(text.getvalue())
+                stream.write(self._line(row))
             return
-        rows = self.kept if self.kept is not None else self._read()
+        rows = self.kept if self.kept is not None else self._read()[1] if self.columns else []
         self.columns += new
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*rows, row])
-        write_atomically(self.path, text.getvalue().encode())
+        lines = [",".join(self.columns) + "\n", *map(self._line, [*rows, row])]
+        write_atomically(self.path, "".join(lines).encode())
         self.kept = None
 
-    def _read(self) -> list[Row]:
-        return _parse(self.path.read_text())[1] if self.columns else []
+    def _line(self, row: Row) -> str:
+        return ",".join(row.get(name, "") for name in self.columns) + "\n"
 
-
-def _parse(text: str) -> tuple[list[str], list[Row]]:
-    """Columns and rows, without a torn last line. Raises a ValueError or csv.Error for anything else."""
-    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    columns, rows = list(reader.fieldnames or []), list(reader)
-    whole = all(None not in row and None not in row.values() for row in rows)
-    if "step" not in columns or "" in columns or len(set(columns)) < len(columns) or not whole:
-        raise ValueError("columns are missing or too many")
-    for row in rows:
-        [float(cell or 0) for cell in row.values()]
-    steps = [int(row["step"]) for row in rows]
-    if steps and steps != list(range(steps[0], steps[0] + len(steps))):
-        raise ValueError("rows are missing or out of order")
-    return columns, rows
+    def _read(self) -> tuple[list[str], list[Row], bool]:
+        """Columns, rows, and whether a line after them is torn. A ValueError unless the rows are a run's."""
+        header, *lines, rest = self.path.read_text().split("\n")
+        columns = header.split(",")
+        rows = [dict(zip(columns, line.split(","), strict=True)) for line in lines]
+        numbers = [float(cell or 0) for row in rows for cell in row.values()]
+        if "step" not in columns or len(numbers) < len(columns) * len(rows):  # a column is there twice
+            raise ValueError("not the header of metrics")
+        steps = [int(row["step"]) for row in rows]
+        if steps and steps != list(range(steps[0], steps[0] + len(steps))):
+            raise ValueError("rows are missing or out of order")
+        return columns, rows, bool(rest)
 
 
 def _format(value: float) -> str:

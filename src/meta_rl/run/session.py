@@ -211,20 +211,21 @@ class Session:
 
     def _conclude(self) -> int:
         """After training without an error."""
-        trainer, directory, number = self.trainer, self.directory, self.stop.signal
+        step, last, directory = self.trainer.global_step, self.trainer.max_steps, self.directory
+        code = 128 + self.stop.signal if self.stop.signal else 0
+        if not self.started and code:
+            raise SystemExit(code)
         if not self.started:
-            if number is not None:
-                raise SystemExit(128 + number)
             raise UserError(
                 "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
             )
-        stopped = number is not None and trainer.global_step != trainer.max_steps
-        if trainer.is_global_zero and stopped:
-            print(f"stopped at iteration {trainer.global_step}; resume with: {directory.resume_command()}")
-        elif trainer.is_global_zero:
+        code = 0 if step == last else code
+        if self.trainer.is_global_zero and code:
+            print(f"stopped at iteration {step}; resume with: {directory.resume_command()}")
+        elif self.trainer.is_global_zero:
             evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
-            print(f"done: {trainer.global_step} iterations in {directory.path}; evaluate with: {evaluate}")
-        return 128 + number if stopped else 0
+            print(f"done: {step} iterations in {directory.path}; evaluate with: {evaluate}")
+        return code
 
     def _describe(self, error: NonFiniteError) -> str:
         """Keep what `error` has seen in a file, and say where."""
