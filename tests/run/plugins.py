@@ -162,15 +162,20 @@ NOT_A_LEARNER = 3
 
 
 class Fragile(FOMAML):
-    """If the environment variable FRAGILE is `2 1 9`, the process of rank 1 gets signal 9 in iteration 2."""
+    """If the environment variable FRAGILE is `2 1 9`, the process of rank 1 gets signal 9 in iteration 2.
+
+    If it is `2 launcher 9`, the process that has started the ranks gets it.
+    """
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
         import os
         import signal
 
-        iteration, rank, number = map(int, os.environ.get("FRAGILE", "-1 0 0").split())
-        if (batch.iteration, ranks.index()) == (iteration, rank):
-            signal.raise_signal(number)
+        iteration, who, number = (os.environ.get("FRAGILE") or "-1 0 0").split()
+        if batch.iteration == int(iteration) and who == str(ranks.index()):
+            signal.raise_signal(int(number))
+        if batch.iteration == int(iteration) and who == "launcher" and ranks.index() == 0:
+            os.kill(os.getppid(), int(number))
         super().training_step(batch, batch_idx)
 
 

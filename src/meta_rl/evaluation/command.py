@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meta_rl.errors import UserError
-from meta_rl.run.command_line import Parser, whole_number
+from meta_rl.run.arguments import Parser, whole_number
 from meta_rl.show import opengl
 
 DEFAULT_TASKS = 40

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
-from meta_rl.run.command_line import Parser
+from meta_rl.run.arguments import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from meta_rl.run.constructor import constructor_parameters
+from meta_rl.run.messages import constructor_parameters
 from meta_rl.run.plain import family_arguments, flatten
 
 # The names of classes in figures and tables, where they differ.

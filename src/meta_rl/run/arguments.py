@@ -1,14 +1,34 @@
-"""The command line before it is parsed.
+"""Command lines before they are parsed, and what the smaller ones share.
 
 Imports nothing heavy, so that a mistyped file name fails before torch is loaded.
 """
 
+import argparse
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from meta_rl.errors import UserError
-from meta_rl.run.plain import read_yaml
+from meta_rl.run.files import read_yaml
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises a UserError of one line where the base class prints its usage and exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number of at least `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        return int(text)
+
+    return parse
 
 
 def is_question(arg: str) -> bool:
@@ -47,18 +67,15 @@ def normalise(argv: Sequence[str]) -> list[str]:
 
 
 def config_files(args: Iterable[str]) -> list[Path]:
-    """The files named by normalised arguments; an unreadable one raises a UserError with the line."""
+    """The files named by normalised arguments; one that holds no experiment raises a UserError."""
     files = [Path(a.partition("=")[2]) for a in args if a.startswith("--config=")]
     for file in files:
-        check_yaml(file)
+        content = read_yaml(file, "config", "conf", "model, data and trainer")
+        for section in ("data", "trainer"):  # here, because the parser passes over these mistakes
+            if not isinstance(content.get(section, {}), dict):
+                raise UserError(
+                    f"{file}: {section} must hold keys of its own, found {content[section]!r:.60}"
+                )
+        if "seed" in content.get("data", {}):
+            raise UserError(f"{file}: data.seed follows seed_everything; remove it")
     return files
-
-
-def check_yaml(file: Path) -> None:
-    """Raise a UserError unless `file` holds a YAML mapping of the right outline."""
-    content = read_yaml(file, "config", "conf", "model, data and trainer")
-    for section in ("data", "trainer"):  # here, because the parser passes over these mistakes
-        if not isinstance(content.get(section, {}), dict):
-            raise UserError(f"{file}: {section} must hold keys of its own, found {content[section]!r:.60}")
-    if "seed" in content.get("data", {}):
-        raise UserError(f"{file}: data.seed follows seed_everything; remove it")

@@ -1,6 +1,5 @@
 """What happens between meta-iterations: checkpoints and metrics. The first rank alone writes files."""
 
-import hashlib
 import math
 import sys
 from pathlib import Path
@@ -10,8 +9,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from meta_rl import ranks
-from meta_rl.errors import UserError
 from meta_rl.run.checkpoint import KEY, VERSION, AtomicCheckpointIO, DamagedError, load_checkpoint
 from meta_rl.run.directory import RunDirectory
 from meta_rl.run.files import sync, writing
@@ -26,11 +23,11 @@ class Checkpointing(Checkpoint):
     ones before it are kept as `step-N.ckpt`, in case a file is damaged later.
 
     Args:
-        run: The run's directory.
+        run: The run's directory, in which to write.
         every: Iterations between two `last.ckpt`; one more is written at the end.
-        number: How many `step-N.ckpt` to keep.
+        number: How many `step-N.ckpt` are kept.
         config: The resolved configuration, kept in every checkpoint.
-        wandb_run_id: Of the run that a resumed one continues.
+        wandb_run_id: The run's id at W&B, which a resumed run keeps.
     """
 
     def __init__(
@@ -117,55 +114,38 @@ class Checkpointing(Checkpoint):
 
 
 class MetricsLog(Callback):
-    """Writes what the learner logged in this iteration to metrics.csv and to the loggers.
+    """Writes what the learner logs in an iteration to metrics.csv and to the loggers.
 
-    Lightning's own logging repeats a metric that is logged every n steps in all the steps between.
+    Lightning's own logging repeats a metric that is logged every n steps in all the steps between. So the
+    learner's `log` is heard here.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         self.file = MetricsFile(run.metrics)
+        self.logged: dict[str, torch.Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        log = pl_module.log
+
+        def hear(name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+            self.logged[name] = torch.as_tensor(value).detach().clone()
+            log(name, value, *args, **kwargs)
+
+        pl_module.log = hear  # type: ignore[method-assign]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
             self.file.rewind(trainer.global_step)
 
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        for result in trainer._results.values() if trainer._results else ():
-            if not result.meta.on_epoch:
-                result.reset()
-        trainer.logged_metrics.clear()
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.logged.clear()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if not trainer.is_global_zero:
             return
-        row = {name: value.item() for name, value in trainer.logged_metrics.items()}
+        row = {name: value.item() for name, value in self.logged.items()}
         row = {"step": trainer.global_step, **{k: v for k, v in row.items() if k != "step"}}
         self.file.append(row)
         for logger in trainer.loggers:
             with writing(self.file.path.parent):
                 logger.log_metrics(row, trainer.global_step)
-
-
-class SameStart(Callback):
-    """Refuses to train if the ranks were started differently, or see different checkpoints.
-
-    Args:
-        config: The resolved configuration as text.
-        source: The checkpoint that this rank goes on from.
-    """
-
-    def __init__(self, config: str, source: Path | None) -> None:
-        content = source.read_bytes() if source else b""
-        self.digest = int.from_bytes(hashlib.sha256(config.encode() + content).digest()[:7])
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        found = ranks.gather(torch.tensor([self.digest], device=trainer.strategy.root_device)).tolist()
-        others = [rank for rank, digest in enumerate(found) if digest != found[0]]
-        if not others:
-            return
-        if trainer.is_global_zero:
-            raise UserError(
-                f"rank {others[0]} has another configuration or checkpoint than rank 0; start all with the "
-                "same command, on a file system that they share"
-            )
-        raise SystemExit(2)

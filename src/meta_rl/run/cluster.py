@@ -1,39 +1,61 @@
-"""The processes of a run: starting those of this machine, and saying which of them is lost."""
+"""Several processes: torchrun's agent starts and watches those of this machine; Slurm starts a job again.
 
+The command of a user checks everything, and then hands over to the agent (`torch.distributed.elastic`),
+which runs the same command once for every rank. The line that a rank would end with goes to the agent, so
+that the user reads it once.
+"""
+
+import ctypes
+import json
+import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, NoReturn
 
-import torch
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy
-from torch import distributed
-
-from meta_rl.data import RolloutDataModule
 from meta_rl.errors import UserError, raised_in
+from meta_rl.run.record import read_starts
 
-SECONDS_TO_NOTICE = 20  # that another process is lost; a collective operation may never return
-SECONDS_TO_END = 10  # for the other processes, after an error
-PARENT = os.getppid()
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    from meta_rl.data import RolloutDataModule
+    from meta_rl.run.directory import RunDirectory
+
+RUN_ID = "meta_rl"  # of an agent that `launch` has started
+LOST = 75  # exit code of a rank that ends because another one has
+SECONDS_TO_STOP = (
+    24 * 3600
+)  # after a signal: however long an iteration takes; a second Ctrl-C ends it at once
 
 
-def check(trainer: Trainer, data: RolloutDataModule) -> None:
+def fail(reason: str, code: int) -> int:
+    """Say why the program ends, in one line; return its exit code. A rank tells its agent instead."""
+    if launched():
+        content = {"message": reason, "timestamp": int(time.time())}
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content))
+    else:
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+    return code
+
+
+def launched() -> bool:
+    """Whether this is a rank that `launch` has started."""
+    return os.environ.get("TORCHELASTIC_RUN_ID") == RUN_ID
+
+
+def check(trainer: "Trainer", data: "RolloutDataModule", strategy: object) -> None:
     """Raise a UserError unless the trainer's processes can share out the tasks evenly."""
-    size, strategy = trainer.world_size, trainer.strategy
+    size = trainer.world_size
     if size == 1:
         return
-    if not isinstance(strategy, DDPStrategy) or strategy._start_method != "popen":
-        name = type(strategy).__name__
-        raise UserError(f"trainer.strategy: several processes share the tasks by 'ddp' alone, got {name}")
+    if strategy not in ("auto", "ddp"):
+        raise UserError(f"trainer.strategy: several processes share the tasks by 'ddp' alone, got {strategy}")
     if data.meta_batch_size % size:
         raise UserError(
             f"data.meta_batch_size: {data.meta_batch_size} tasks cannot be shared out evenly to {size} "
@@ -43,116 +65,101 @@ def check(trainer: Trainer, data: RolloutDataModule) -> None:
         raise UserError(
             "data.env: its tasks share random numbers, so that only one process can simulate them"
         )
+    if trainer.num_nodes > 1 and needs_launch(trainer):
+        raise UserError("trainer.num_nodes: start the processes of several machines by torchrun or Slurm")
 
 
-class Processes:
-    """A context in which the other processes of this machine run, as copies of this one's command.
-
-    Where something else has started them (torchrun, Slurm), or where there is only one, none is started.
-
-    Args:
-        trainer: Whose processes.
-
-    Attributes:
-        lost: The process that has ended before its time, such as `rank 1 of 2 (process 7), which ended by
-            SIGKILL`, or None. Known after the context.
-        code: Its exit code, negative for a signal.
-    """
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.lost: str | None = None
-        self.code = 0
-        self._children: dict[int, subprocess.Popen[bytes]] = {}  # by rank
-        self._done = threading.Event()
-
-    def __enter__(self) -> Self:
-        environment = cluster_environment(self.trainer)
-        if self.trainer.world_size > 1 and isinstance(environment, LightningEnvironment):
-            if not environment.creates_processes_externally:
-                self._start(environment)
-            threading.Thread(target=self._watch, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        if isinstance(error, Exception) and _of_a_message(error):
-            self._name_the_lost()
-        deadline = time.monotonic() + SECONDS_TO_END
-        for child in self._children.values():
-            try:  # what it says is of interest, too
-                child.wait(None if kind is None else max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def _start(self, environment: LightningEnvironment) -> None:
-        """As Lightning's launcher would, but that one kills all processes at an error, without a word."""
-        here = self.trainer.num_devices
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            os.environ.setdefault("MASTER_PORT", str(server.getsockname()[1]))
-        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-        os.environ |= {"WORLD_SIZE": str(self.trainer.world_size), "LOCAL_RANK": "0"}
-        os.environ["NODE_RANK"] = str(environment.node_rank())
-        first = environment.node_rank() * here
-        command = [sys.executable, str(Path(sys.argv[0]).absolute()), *sys.argv[1:]]
-        for local in range(1, here):
-            child = subprocess.Popen(command, env=os.environ | {"LOCAL_RANK": str(local)})
-            self._children[first + local] = child
-
-    def _watch(self) -> None:
-        """End this process if it does not notice by itself that another one is lost."""
-        while not self._done.wait(0.5):
-            if self._missing() and not self._done.wait(SECONDS_TO_NOTICE):
-                self._name_the_lost()
-                print(f"error: lost {self.lost}; resume with --ckpt_path last", file=sys.stderr, flush=True)
-                for child in self._children.values():
-                    child.kill()
-                os._exit(1)
-
-    def _name_the_lost(self) -> None:
-        deadline = time.monotonic() + SECONDS_TO_NOTICE / 2
-        while self._children and not self._missing() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.lost = self._missing() or "another rank; what has started the processes tells which"
-
-    def _missing(self) -> str | None:
-        """The first process of this machine that has failed, among those that this one knows of."""
-        size = self.trainer.world_size
-        if os.getppid() != PARENT and self.trainer.local_rank:
-            return f"rank {self.trainer.global_rank - self.trainer.local_rank} of {size}"
-        for rank, child in self._children.items():
-            code = child.poll()
-            if code:
-                self.code = code
-                how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-                return f"rank {rank} of {size} (process {child.pid}), which ended {how}"
-        return None
+def needs_launch(trainer: "Trainer") -> bool:
+    """Whether there are to be several processes, and nothing has started them yet."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)  # strategies of one device have none
+    return trainer.world_size > 1 and not (environment and environment.creates_processes_externally)
 
 
-def _of_a_message(error: Exception) -> bool:
+def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
+    """Run this command in as many processes as the trainer has devices; the exit code, after one line."""
+    import torch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        signal.signal(
+            signal.SIGINT, lambda *_: os._exit(1)
+        )  # the second one; the ranks end with this process
+        raise SignalException("", signal.Signals(number))
+
+    signal.signal(signal.SIGINT, interrupt)
+    logging.disable(logging.CRITICAL)  # the agent's own words
+    size = trainer.world_size
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // size)))
+    with tempfile.TemporaryDirectory(prefix="meta_rl-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=size,
+            run_id=RUN_ID,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",  # any free port
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            signals_to_handle="SIGTERM",
+            shutdown_timeout=SECONDS_TO_STOP,
+        )
+        try:
+            elastic_launch(config, sys.executable)(*sys.argv)
+        except ChildFailedError as error:
+            return _explain(error, size, directory)
+        except SignalException as error:
+            done = [start["outcome"] for start in read_starts(directory.record)][-1:] == ["done"]
+            return 0 if done else 128 + error.sigval  # it may have come in the last iteration
+    return 0
+
+
+def _explain(error: "ChildFailedError", size: int, directory: "RunDirectory") -> int:
+    """Name the rank whose end was the cause, unless it has said why itself."""
+    told = {rank: Path(failure.error_file).exists() for rank, failure in error.failures.items()}
+    rank, first = min(
+        error.failures.items(),
+        key=lambda item: (not told[item[0]], item[1].exitcode == LOST, item[1].timestamp),
+    )
+    code = first.exitcode
+    if told[rank]:
+        return fail(str(first.message), code)
+    if code > 128:  # stopped by a signal, as rank 0 has said
+        return code
+    how = f"by {first.signal_name()}" if code < 0 else f"with exit code {code}"
+    resume = f"; resume with: {directory.resume_command()}" if directory.configs() else ""
+    return fail(f"lost rank {rank} of {size} (process {first.pid}), which ended {how}{resume}", 1)
+
+
+def end_with_launcher() -> None:
+    """Let the system kill this rank if its agent dies, which else would leave it training (Linux only)."""
+    if launched() and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def is_of_a_message(error: Exception) -> bool:
     """Whether a message between processes has failed, rather than this one's own work."""
+    import torch.distributed
+
     between = ("torch.distributed", "torch.nn.parallel")
-    return isinstance(error, distributed.DistError) or raised_in(error).startswith(between)
+    return isinstance(error, torch.distributed.DistError) or raised_in(error).startswith(between)
 
 
-def share_cores(trainer: Trainer) -> None:
-    """Leave every process of this machine its share of the cores, unless OMP_NUM_THREADS says otherwise.
+def slurm_notice() -> int | None:
+    """Slurm's signal before a job's end, if asked for by `#SBATCH --signal=USR1@120`; None elsewhere."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-    Slurm binds processes to their cores by itself, and torchrun sets both variables.
-    """
-    here = trainer.num_devices
-    if here == 1 or not isinstance(cluster_environment(trainer), LightningEnvironment):
-        return
-    os.environ["LOCAL_WORLD_SIZE"] = str(here)
-    if "OMP_NUM_THREADS" not in os.environ:
-        threads = max(1, torch.get_num_threads() // here)
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        torch.set_num_threads(threads)
+    return signal.SIGUSR1 if SLURMEnvironment.detect() else None
 
 
-def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
-    """What tells the trainer of the other processes."""
-    return trainer._accelerator_connector.cluster_environment
+def requeue() -> None:
+    """Ask Slurm to start this job again; `--ckpt_path auto` in its script goes on from the checkpoint."""
+    job = os.environ["SLURM_JOB_ID"]
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    try:
+        subprocess.run(["scontrol", "requeue", job], timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        print(f"could not requeue: scontrol requeue {job}", file=sys.stderr)

@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.run.arguments import config_files, is_question, normalise
+from meta_rl.run.cluster import end_with_launcher, fail
 from meta_rl.run.signals import exit_on_signals
 
 
@@ -20,17 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with exit_on_signals():
         try:
+            end_with_launcher()
             args = normalise(sys.argv[1:] if argv is None else argv)
             files = config_files(args)
             if not files and not any(map(is_question, args)):
                 raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
             from meta_rl.run.session import train  # loads torch and lightning
 
-            return train(args, default_name=_default_name(files))
+            return train(args, default_name=files[-1].stem if files else "run")
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-
-
-def _default_name(files: list[Path]) -> str:
-    return files[-1].stem if files else "run"
+            return fail(str(error), 2)

@@ -1,6 +1,7 @@
 """Experiments as configuration: YAML and command line to objects, and checkpoints back to objects."""
 
 import typing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import config_files, normalise
 from meta_rl.run.cluster import check
-from meta_rl.run.messages import IMPORT_REMEDY, explain, reject_null, with_section
+from meta_rl.run.messages import explain, reject_null, with_section
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -31,6 +32,19 @@ TRAINER_DEFAULTS = {
 DESCRIPTION = """Meta-train a policy. Every key of the config file can be overridden, with or without dashes:
 --model.inner_lr=0.2 or model.inner_lr=0.2. For the arguments of an algorithm see --model.help=MAML, of a task
 family --data.env.help=PointMass; your own classes are named by their class_path."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keys of a start besides model, data, trainer and seed; docs/runs.md describes them."""
+
+    name: str | None
+    runs_dir: str
+    ckpt_path: str | None
+    checkpoint_every: int
+    keep_checkpoints: int
+    matmul_precision: str
+    files: tuple[str, ...]  # the configuration's
 
 
 class Parser(LightningArgumentParser):
@@ -75,8 +89,13 @@ class MetaCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         add = parser.add_argument
-        add("--name", type=str | None, default=None, help="Of the run; default: the config file's stem.")
-        add("--runs_dir", type=str, default="runs", help="Where the run's directory NAME is made.")
+        add("--name", type=str | None, default=None, help="Name of the run; default: the config file's stem.")
+        add(
+            "--runs_dir",
+            type=str,
+            default="runs",
+            help="Directory in which the run's own one, NAME, is made.",
+        )
         add(
             "--ckpt_path",
             type=str | None,
@@ -84,15 +103,15 @@ class MetaCLI(LightningCLI):
             help="Resume: 'last', a checkpoint, or 'auto': last if there is one, else from the beginning.",
         )
         add("--checkpoint_every", type=int, default=10, help="Iterations between checkpoints.")
-        add("--keep_checkpoints", type=int, default=3, help="The newest ones that are kept.")
+        add("--keep_checkpoints", type=int, default=3, help="How many of the newest checkpoints are kept.")
         add(
             "--matmul_precision",
             type=typing.Literal["highest", "high", "medium"],
             default="highest",
-            help="As of torch.set_float32_matmul_precision: 'medium' may round factors to bfloat16; on CPUs "
-            "with AVX-512 it is up to twice as fast.",
+            help="Of float32 matrix products, see torch.set_float32_matmul_precision: 'medium' may round "
+            "factors to bfloat16, up to twice as fast on CPUs with AVX-512.",
         )
-        add("--seed_everything", type=int, default=1, help="Seed of everything that is random.")
+        add("--seed_everything", type=int, default=1, help="Seed of all random numbers, in [0, 2^32).")
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(MetaLearner, "model", subclass_mode=True)
@@ -108,13 +127,13 @@ class MetaCLI(LightningCLI):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
         except OmegaConfBaseException as error:
             raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+        except RecursionError:
+            raise UserError("the configuration is nested without end") from None
         if not 0 <= self.config.seed_everything < 2**32:
-            seed = self.config.seed_everything
-            raise UserError(f"seed_everything must lie in [0, 2^32), got {seed}")
-        if self.config.checkpoint_every < 1:
-            raise UserError(f"checkpoint_every must be at least 1, got {self.config.checkpoint_every}")
-        if self.config.keep_checkpoints < 1:
-            raise UserError(f"keep_checkpoints must be at least 1, got {self.config.keep_checkpoints}")
+            raise UserError(f"seed_everything must lie in [0, 2^32), got {self.config.seed_everything}")
+        for key in ("checkpoint_every", "keep_checkpoints"):
+            if self.config[key] < 1:
+                raise UserError(f"{key} must be at least 1, got {self.config[key]}")
         if self.config.trainer.max_steps == 0:
             raise UserError("trainer.max_steps must be at least 1, or -1 to go on until stopped, got 0")
         reject_null(yaml.safe_load(self.dump()))
@@ -131,11 +150,23 @@ class MetaCLI(LightningCLI):
             if isinstance(cause, ValueError):
                 raise UserError(with_section(one_line(cause), self.plain())) from error
             if isinstance(cause, ImportError):
-                raise UserError(f"{one_line(cause)}; {IMPORT_REMEDY}") from error
+                raise UserError(
+                    f"{one_line(cause)}; put its directory on PYTHONPATH, or install it"
+                ) from error
             raise cause from None  # a bug in a constructor
         if type(self.config_init["model"]) is MetaLearner:
             raise UserError("model.class_path: MetaLearner is only the base; name an algorithm such as MAML")
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
+
+    @property
+    def options(self) -> Options:
+        """The keys of this start."""
+        chosen = {key: self.config[key] for key in Options.__annotations__ if key != "files"}
+        return Options(**chosen, files=tuple(map(str, self.config.config or ())))
+
+    def settle(self, name: str) -> None:
+        """Give the run its name; what is saved describes the experiment, and not how this start began."""
+        self.config.name, self.config.ckpt_path = name, None
 
     @property
     def default_logger(self) -> bool:
@@ -152,7 +183,7 @@ class MetaCLI(LightningCLI):
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (TypeError, ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
-        check(trainer, self.datamodule)
+        check(trainer, self.datamodule, self.config.trainer.strategy)
         return trainer
 
     def plain(self) -> dict[str, Any]:

@@ -4,15 +4,27 @@ import fcntl
 import itertools
 import os
 import re
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import link, remove_leftovers, write_atomically, writing
 
+# Every file name of a run's directory.
+CONFIG = "config.yaml"  # of the first start; config-1.yaml, config-2.yaml, ... of the later ones
+RECORD = "run.json"
+METRICS = "metrics.csv"
+CHECKPOINTS = "checkpoints"
+LAST, BEST = "last.ckpt", "best.ckpt"  # in CHECKPOINTS, beside step-N.ckpt
+EVALUATION = "evaluation"
+ADAPTATION, FIGURE, EVALUATED = "adaptation.csv", "adaptation.png", "evaluation.json"  # in EVALUATION
+VIDEO = "video"  # in EVALUATION
+
 
 class RunDirectory:
-    """`root/name`: config.yaml, config-1.yaml ..., run.json, metrics.csv, checkpoints/, wandb/.
+    """`root/name` and the files in it.
 
     Raises:
         UserError: if `name` is no plain directory name.
@@ -23,20 +35,16 @@ class RunDirectory:
             raise UserError(f"name: {name!r} is not a directory name; choose another with --name")
         self.name = name
         self.path = Path(root) / name
-        self.checkpoints = self.path / "checkpoints"
-        self.last = self.checkpoints / "last.ckpt"
-        self.best = self.checkpoints / "best.ckpt"
-        self.metrics = self.path / "metrics.csv"
-        self.record = self.path / "run.json"
-        self.descriptor: int | None = None
-        self.seen = self._state()
+        self.checkpoints = self.path / CHECKPOINTS
+        self.last, self.best = self.checkpoints / LAST, self.checkpoints / BEST
+        self.metrics, self.record = self.path / METRICS, self.path / RECORD
+        self.descriptor: int | None = None  # of the lock
 
     def find(self, ckpt_path: str | None) -> list[Path]:
         """The checkpoints that `ckpt_path` means: a path, or this run's by `last`, or by `auto` if any.
 
         Several are in the order in which to try them: all but the first only stand in for damaged ones.
         """
-        self.seen = self._state()
         if ckpt_path == "":
             raise UserError("ckpt_path is empty; give 'last' or a checkpoint, or leave it out to start anew")
         if ckpt_path not in ("auto", "last"):
@@ -67,46 +75,17 @@ class RunDirectory:
         """Whether `checkpoint` is one of this directory's own."""
         return checkpoint.resolve().parent == self.checkpoints.resolve()
 
-    def claim(self, resume: bool) -> bool:
-        """Make the directory for a start and hold it until `release`; return whether it is new.
+    def hold(self) -> None:
+        """Keep other processes from the directory, if there is one, until `release` or the process's end.
 
         Raises:
-            UserError: if it holds a run that is not to be resumed, is held by another process or has been
-                until now, or cannot be made.
+            UserError: if another process trains there, or it is no directory that can be opened.
         """
-        try:
-            self.path.mkdir(parents=True)
-        except FileExistsError:
-            if not resume:
-                remedy = "resume it with --ckpt_path last" if self.last.exists() else "delete it"
-                raise UserError(
-                    f"{self.path} holds a run already; {remedy} or choose another --name"
-                ) from None
-            self._lock()
-            if self._state() != self.seen:
-                self.release()
-                raise UserError(
-                    f"{self.path}: another process has trained this run meanwhile; start again"
-                ) from None
-            remove_leftovers(self.path, self.checkpoints)
-            return False
-        except OSError as error:
-            raise UserError(f"{self.path}: {error.strerror}; choose another --runs_dir") from None
-        self._lock()
-        return True
-
-    def release(self) -> None:
-        """Let other processes have the directory. The end of the process does the same, however it ends."""
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
-
-    def _lock(self) -> None:
         try:
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not self.path.exists() or not os.path.samestat(os.fstat(self.descriptor), self.path.stat()):
-                raise BlockingIOError  # it has been removed, and perhaps made anew, before it was locked
+        except FileNotFoundError:
+            return
         except (NotADirectoryError, PermissionError) as error:
             raise UserError(f"{self.path}: {error.strerror}; choose another --name") from None
         except BlockingIOError:
@@ -115,26 +94,53 @@ class RunDirectory:
                 f"{self.path}: another process is training this run; wait for it, or choose another --name"
             ) from None
         except OSError:  # a file system without such locks
-            self.release()
+            return
+
+    def make(self) -> bool:
+        """Make the directory and hold it, unless it is held already; return whether it is new.
+
+        Raises:
+            UserError: if it cannot be made, or another process has just made it.
+        """
+        if self.descriptor is not None:
+            remove_leftovers(self.path, self.checkpoints)
+            return False
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            raise UserError(f"{self.path}: another process has just made it; choose another --name") from None
+        except OSError as error:
+            raise UserError(f"{self.path}: {error.strerror}; choose another --runs_dir") from None
+        self.hold()
+        return True
+
+    def release(self) -> None:
+        """Let other processes have the directory."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
 
     def discard(self) -> None:
         """Remove the directory of a run that never started."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def configs(self) -> list[Path]:
+        """Those of all starts, the newest last."""
+        names = (f"config-{n}.yaml" if n else CONFIG for n in itertools.count())
+        return list(itertools.takewhile(Path.exists, (self.path / name for name in names)))
+
     def save_config(self, text: str) -> Path:
         """Keep this start's configuration beside those of the earlier starts."""
-        names = (f"config-{n}.yaml" if n else "config.yaml" for n in itertools.count())
-        file = next(file for name in names if not (file := self.path / name).exists())
+        number = len(self.configs())
+        file = self.path / (f"config-{number}.yaml" if number else CONFIG)
         write_atomically(file, text.encode())
         return file
 
-    def _state(self) -> tuple[int, ...] | None:
-        """Changes whenever a process that trains the run writes a checkpoint."""
-        try:
-            status = self.last.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
+    def resume_command(self) -> str:
+        """The command that goes on from here, with the newest configuration."""
+        which = "last" if self.last.exists() else "auto"
+        config = str(self.configs()[-1])
+        return shlex.join(["python", sys.argv[0], "--config", config, "--ckpt_path", which])
 
     def _remove(self, files: list[Path]) -> None:
         for file in files:

@@ -1,15 +1,19 @@
-"""Writing files so that a full disk or a kill at any moment leaves the old content or the new, never half."""
+"""Files: written so that a full disk or a kill leaves the old content or the new, never half; YAML read."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from meta_rl.errors import UserError
+import yaml
+
+from meta_rl.errors import UserError, one_line
 
 SUFFIX = ".tmp"  # of files that are not whole yet
+MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 
 
 class WriteError(UserError):
@@ -79,3 +83,45 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 def _fill(stream: BinaryIO, content: bytes | memoryview) -> None:
     stream.write(content)
+
+
+class Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which the last value would count without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in seen and key.tag != MERGE:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(file: Path, kind: str, folder: str, keys: str) -> dict[str, Any]:
+    """The mapping in a YAML file, with one line for whatever is wrong with it.
+
+    Args:
+        file: The file to read.
+        kind: What the file should be, such as `config`; it begins the message about a file that is not there.
+        folder: Where files of this kind are shipped, which the same message names.
+        keys: Some keys that such a file has, named when it holds no mapping.
+
+    Raises:
+        UserError: if the file cannot be read, is no YAML, has a key twice, or holds no mapping.
+    """
+    try:
+        content = yaml.load(file.read_text(), Loader)
+        json.dumps(content, default=str, skipkeys=True)  # a ValueError where an alias holds itself
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UserError(f"{kind} file {str(file)!r}: {reason}; shipped ones are in {folder}/") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{file}{line}: YAML syntax: {one_line(getattr(error, 'problem', error))}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: expected keys such as {keys}, found {content!r:.60}")
+    return content

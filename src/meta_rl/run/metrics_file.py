@@ -1,8 +1,5 @@
 """metrics.csv: one row an iteration, continued by a resumed run."""
 
-import csv
-import io
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +10,7 @@ Row = dict[str, str]
 
 
 class MetricsFile:
-    """A CSV whose rows are ordered by `step` and whose columns may grow.
+    """A CSV with a row for each `step`, whose columns may grow; no cell needs quotes.
 
     Rows are flushed one by one, so that the file is as long as the run even if it is killed.
     """
@@ -34,60 +31,44 @@ class MetricsFile:
         if not self.path.exists():
             return
         try:
-            text = self.path.read_text()
-            columns, rows = _parse(text)
-            self.kept = [row for row in rows if int(row["step"]) <= step]
-            torn = not text.endswith("\n")
-            steps = [int(row["step"]) for row in self.kept]
-            if steps != list(range(steps[0], steps[0] + len(steps)) if steps else []):
-                raise ValueError("rows are missing")
-        except (OSError, KeyError, TypeError, ValueError, csv.Error):
+            columns, rows, torn = self._read()
+        except (OSError, ValueError):
             raise UserError(f"{self.path}: not the metrics of a run; move it away and resume again") from None
-        reached = steps[-1] if steps else 0
-        if reached < step - torn:  # a torn line is one of them
-            raise UserError(
-                f"{self.path}: rows {reached + 1} to {step} are missing; move it away and resume again"
-            )
-        self.columns = columns
+        rows = [row for row in rows if int(row["step"]) <= step]
+        reached = int(rows[-1]["step"]) if rows else 0
+        if reached + torn < step:  # a torn line is one of them
+            raise UserError(f"{self.path}: rows up to {step} are missing; move it away and resume again")
+        self.columns, self.kept = columns, rows
 
     def append(self, values: Mapping[str, float]) -> None:
         """Add a row. Columns seen for the first time are empty in the earlier rows."""
         row = {name: _format(value) for name, value in values.items()}
         new = [name for name in row if name not in self.columns]
-        if new or self.kept is not None:
-            rows = self.kept if self.kept is not None else self._read()
-            self.columns += new
-            self._write([*rows, row])
-            self.kept = None
+        if not new and self.kept is None:
+            with writing(self.path), self.path.open("a", newline="") as stream:
+                stream.write(self._line(row))
             return
-        with writing(self.path), self.path.open("a", newline="") as stream:
-            csv.DictWriter(stream, self.columns, lineterminator="\n").writerow(row)
+        rows = self.kept if self.kept is not None else self._read()[1] if self.columns else []
+        self.columns += new
+        lines = [",".join(self.columns) + "\n", *map(self._line, [*rows, row])]
+        write_atomically(self.path, "".join(lines).encode())
+        self.kept = None
 
-    def _read(self) -> list[Row]:
-        return _parse(self.path.read_text())[1] if self.columns else []
+    def _line(self, row: Row) -> str:
+        return ",".join(row.get(name, "") for name in self.columns) + "\n"
 
-    def _write(self, rows: list[Row]) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(self.path, text.getvalue().encode())
-
-
-def _parse(text: str) -> tuple[list[str], list[Row]]:
-    """Columns and rows, without a torn last line. May raise a ValueError or csv.Error."""
-    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    columns, rows = list(reader.fieldnames or []), list(reader)
-    if "step" not in columns or "" in columns or len(set(columns)) < len(columns):
-        raise ValueError("not the header of metrics")
-    if any(None in row or None in row.values() for row in rows):
-        raise ValueError("cells are missing or too many")
-    for cell in itertools.chain.from_iterable(row.values() for row in rows):
-        float(cell or 0)
-    steps = [int(row["step"]) for row in rows]
-    if steps != sorted(steps):
-        raise ValueError("rows are out of order")
-    return columns, rows
+    def _read(self) -> tuple[list[str], list[Row], bool]:
+        """Columns, rows, and whether a line after them is torn. A ValueError unless the rows are a run's."""
+        header, *lines, rest = self.path.read_text().split("\n")
+        columns = header.split(",")
+        rows = [dict(zip(columns, line.split(","), strict=True)) for line in lines]
+        numbers = [float(cell or 0) for row in rows for cell in row.values()]
+        if "step" not in columns or len(numbers) < len(columns) * len(rows):  # a column is there twice
+            raise ValueError("not the header of metrics")
+        steps = [int(row["step"]) for row in rows]
+        if steps and steps != list(range(steps[0], steps[0] + len(steps))):
+            raise ValueError("rows are missing or out of order")
+        return columns, rows, bool(rest)
 
 
 def _format(value: float) -> str:

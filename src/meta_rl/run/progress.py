@@ -61,9 +61,6 @@ class Progress(ProgressBar):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
 
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        tqdm.write(" ".join(map(str, args)))
-
     def _print_line(self, trainer: Trainer) -> None:
         if self.enabled and trainer.global_step > self.printed_step:
             self.printed_step = trainer.global_step

@@ -32,6 +32,11 @@ class Provenance:
     def begin(self, command: str, first_step: int, device: str) -> None:
         """Add the entry of a start.
 
+        Args:
+            command: The command line that started it.
+            first_step: Iterations that it goes on from.
+            device: What it computes on, such as `cpu with 2 threads`.
+
         Raises:
             UserError: if the file holds something else.
         """
@@ -97,7 +102,7 @@ def read_starts(path: Path) -> list[dict[str, Any]]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide numbers."""
+    """Versions of Python and of the packages that decide numbers, by name."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -108,19 +113,18 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str | int | float]:
-    """Processor, cores that may be used, memory, system. No name of a host or user."""
-    facts: dict[str, str | int | float] = {
+    """Processor, cores that may be used, memory in GB (10^9 bytes), system. No name of a host or user."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
         "processor": _processor(),
         "cores": available_cores(),
         "system": platform.platform(terse=True),
+        "memory_gb": round(memory / 1e9, 1),
     }
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        facts["memory_gb"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    return facts
 
 
 def commit(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Of the checkout that this package lies in, with `-dirty` after local changes; None outside one."""
+    """Git commit of the checkout that holds this package, `-dirty` after local changes; None outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=dict(environment))

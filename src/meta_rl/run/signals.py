@@ -1,4 +1,4 @@
-"""Signals where nothing is going on that has to be finished."""
+"""Signals before and after training: Ctrl-C and SIGTERM end the program, with everything cleaned up."""
 
 import signal
 from collections.abc import Iterator
@@ -12,16 +12,6 @@ def leave(number: int, _: Any) -> NoReturn:
 
 
 @contextmanager
-def to_the_end() -> Iterator[None]:
-    """SIGTERM changes nothing: the end is near anyway. Ctrl-C ends it at once."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def exit_on_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise SystemExit, so that callers clean up; while training others take over."""
     before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -30,3 +20,13 @@ def exit_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """SIGTERM is ignored, for the moment in which the records of a run are completed. Ctrl-C is not."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

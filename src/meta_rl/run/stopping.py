@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from meta_rl import ranks
-from meta_rl.run import slurm
+from meta_rl.run.cluster import slurm_notice
 from meta_rl.run.signals import leave
 
 
@@ -37,7 +37,7 @@ class GracefulStop(Callback):
             self._own = number
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-        self._notice = slurm.notice(trainer)
+        self._notice = slurm_notice()
         # The trainer restores the handlers that were there before it.
         for number in {signal.SIGINT, signal.SIGTERM, self._notice} - {None}:
             signal.signal(number, stop)

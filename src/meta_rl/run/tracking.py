@@ -17,7 +17,8 @@ from meta_rl.run.plain import flatten
 
 SECONDS_TO_CONNECT = 15  # after a login, which takes as long at most
 SECONDS_TO_FINISH = 30
-MODES = {None, "online", "offline", "disabled", "shared", "dryrun", "run"}
+MODES = {None, "online", "offline", "disabled"}
+NOBODY = "nobody is logged in"
 
 
 class PatientLogger(WandbLogger):
@@ -32,9 +33,8 @@ class PatientLogger(WandbLogger):
             super().log_metrics(metrics, step)
         except Exception as error:  # whatever it is, it is not worth the run
             self.broken = True
-            print(
-                f"W&B has failed, training goes on, metrics.csv has all: {one_line(error)}", file=sys.stderr
-            )
+            reason = one_line(error)
+            print(f"W&B has failed, training goes on, metrics.csv has all: {reason}", file=sys.stderr)
 
 
 def run_id(checkpoint: dict[str, Any] | None) -> str:
@@ -77,9 +77,20 @@ def choose_mode() -> str | None:
     if wanted not in MODES:
         raise UserError(f"WANDB_MODE={wanted}: expected online, offline or disabled")
     import wandb
+    from wandb.errors import Error as WandbError
 
     wandb.setup()  # reads WANDB_SILENT, which the loggers' own warnings need
-    return _mode(wanted)
+    if wanted == "offline":
+        return wanted
+    try:
+        problem = "" if wandb.login(prompt=False, verify=True) else NOBODY  # 10 s at most
+    except WandbError as error:
+        problem = one_line(error)
+    if problem and wanted:
+        raise UserError(f"WANDB_MODE=online: {problem}; run `wandb login`, or unset WANDB_MODE")
+    if problem and problem != NOBODY:
+        _stays_offline(problem)
+    return "offline" if problem else "online"
 
 
 def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Logger]:
@@ -118,16 +129,10 @@ def finish(loggers: list[Logger], code: int) -> None:
             if requeue:
                 record.mark_preempting()
             record.finish(exit_code=code)
-            problem = _refusal(Path(record.settings.log_internal))
         except Exception as error:  # late, or W&B's process has died
-            problem = one_line(error)
             _teardown()
-        if problem:
-            folder = Path(record.dir).parent
-            print(
-                f"W&B has not got everything ({problem}); upload: wandb sync --include-online {folder}",
-                file=sys.stderr,
-            )
+            upload = f"wandb sync --include-online {Path(record.dir).parent}"
+            print(f"W&B has not got everything ({one_line(error)}); upload: {upload}", file=sys.stderr)
 
 
 def places(loggers: list[Logger]) -> list[str]:
@@ -147,35 +152,9 @@ def _stays_offline(problem: object) -> None:
     print(f"W&B stays offline, `wandb sync` uploads later: {one_line(problem)}", file=sys.stderr)
 
 
-def _refusal(log: Path) -> str:
-    """What ended the uploads, if the server refused them: W&B tells it to its log alone."""
-    try:
-        return "the server refused it" if "fatal error" in log.read_text(errors="replace") else ""
-    except OSError:
-        return ""
-
-
 def _teardown() -> None:
     """End W&B's process, here and not at exit, where a traceback tells that it is dead already."""
     import wandb
 
     with suppress(Exception):
         wandb.teardown()
-
-
-def _mode(wanted: str | None) -> str:
-    """Online if that is possible and not ruled out by WANDB_MODE, which `wanted` holds."""
-    import wandb
-    from wandb.errors import Error as WandbError
-
-    if wanted not in (None, "online"):
-        return wanted
-    try:
-        problem = "" if wandb.login(prompt=False, verify=True) else "nobody is logged in"  # 10 s at most
-    except WandbError as error:
-        problem = one_line(error)
-    if problem and wanted:
-        raise UserError(f"WANDB_MODE=online: {problem}; run `wandb login`, or unset WANDB_MODE")
-    if problem and problem != "nobody is logged in":
-        _stays_offline(problem)
-    return "offline" if problem else "online"

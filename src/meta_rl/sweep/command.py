@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from meta_rl.errors import UserError
-from meta_rl.run.command_line import Parser, whole_number
+from meta_rl.run.arguments import Parser, whole_number
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
 

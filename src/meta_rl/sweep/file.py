@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
-from meta_rl.run.plain import read_yaml
+from meta_rl.run.files import read_yaml
 from meta_rl.sweep.parameters import Parameter, check
 
 KEYS = {"program", "project", "entity", "name", "description", "method", "metric", "parameters", "command"}
