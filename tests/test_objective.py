@@ -45,7 +45,7 @@ def make_objective(
     **arguments: Any,
 ) -> MetaObjective:
     rates = [scale * rate for rate in RATES]
-    inner = InnerLoop(policy, rates, loss=loss, scale_by_variance=scale_by_variance)
+    inner = InnerLoop(policy, rates, inner_loss=loss, scale_by_variance=scale_by_variance)
     support = SUPPORT[:steps]
     adapted = {name: p.detach() for name, p in inner.replay(shared(policy), support).items()}
     return MetaObjective(policy, inner, support, adapted, query, first_order, **arguments)

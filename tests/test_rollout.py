@@ -150,7 +150,7 @@ def test_ratios_to_the_collected_probabilities_are_1(kind: type[GaussianMLP], po
     sampler = Sampler(Counter(), K, AdvantageEstimator(pooled=pooled))
     by_loss = {}
     for loss in LOSSES:
-        inner = InnerLoop(policy, [0.5, 0.3], loss=loss)
+        inner = InnerLoop(policy, [0.5, 0.3], inner_loss=loss)
         adapted = inner.start(params)
         for step in range(2):
             samples = sampler.collect(policy, adapted.params, tasks, TaskStreams(0, 0, step)).samples

@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -138,10 +138,11 @@ def predict(coefficients: Tensor, x: Tensor) -> Tensor:
     return torch.einsum("nktf,nf->nkt", x, coefficients)
 
 
-class AdvantageEstimator(NamedTuple):
+@dataclass(frozen=True)
+class AdvantageEstimator:
     """Linear baseline, GAE and normalisation, per task or over all tasks.
 
-    Attributes:
+    Args:
         gamma: Discount in (0, 1].
         gae_lambda: GAE's lambda in [0, 1].
         bootstrap_horizon: Continue an episode that the horizon cut off with the baseline's value, instead
@@ -149,12 +150,21 @@ class AdvantageEstimator(NamedTuple):
             has no features of time, and is fitted to the continued returns.
         pooled: Treat the episodes of all tasks, those of other ranks too, as those of one: a single
             baseline, a single normalisation.
+
+    Raises:
+        ValueError: for values outside their range.
     """
 
     gamma: float = 0.99
     gae_lambda: float = 1.0
     bootstrap_horizon: bool = False
     pooled: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gamma <= 1:
+            raise ValueError(f"gamma must lie in (0, 1], got {self.gamma}")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"gae_lambda must lie in [0, 1], got {self.gae_lambda}")
 
     def __call__(self, episodes: Trajectories) -> tuple[Samples, Tensor]:
         """Samples with normalised advantages, and the baseline's explained variance [N]."""

@@ -1,6 +1,7 @@
 """The data of meta-reinforcement-learning: fresh tasks and fresh episodes of the current policy."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -27,13 +28,11 @@ class RolloutDataModule(L.LightningDataModule):
         env: The task family.
         meta_batch_size: Tasks per meta-iteration, of all ranks together.
         fast_batch_size: Episodes per task and gradient step.
-        gamma: Discount in (0, 1].
-        gae_lambda: Lambda of generalised advantage estimation in [0, 1].
-        bootstrap_horizon: Continue episodes cut off by the horizon with the baseline's value.
         on_failure: What an episode does that fails, as its simulation diverges, its environment raises an
             exception, or a number of it is not finite: `drop` it from there on, or `stop` the run. A phase
             in which more than half of the episodes fail stops the run anyway.
         seed: Seed of all tasks, episodes and initial weights.
+        **advantages: How advantages are estimated: the arguments of `AdvantageEstimator` but for `pooled`.
 
     Raises:
         ValueError: for values outside their range.
@@ -44,21 +43,15 @@ class RolloutDataModule(L.LightningDataModule):
         env: BatchedEnv,
         meta_batch_size: int = 40,
         fast_batch_size: int = 20,
-        gamma: float = 0.99,
-        gae_lambda: float = 1.0,
-        bootstrap_horizon: bool = False,
         on_failure: OnFailure = "drop",
         seed: int = 1,
+        **advantages: Any,
     ) -> None:
         super().__init__()
         if meta_batch_size < 1:
             raise ValueError(f"meta_batch_size must be at least 1 task, got {meta_batch_size}")
         if fast_batch_size < 1:
             raise ValueError(f"fast_batch_size must be at least 1 episode, got {fast_batch_size}")
-        if not 0 < gamma <= 1:
-            raise ValueError(f"gamma must lie in (0, 1], got {gamma}")
-        if not 0 <= gae_lambda <= 1:
-            raise ValueError(f"gae_lambda must lie in [0, 1], got {gae_lambda}")
         if on_failure not in ("drop", "stop"):
             raise ValueError(f"on_failure must be drop or stop, got {on_failure}")
         if seed < 0:
@@ -68,7 +61,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.fast_batch_size = fast_batch_size
         self.on_failure: OnFailure = on_failure
         self.seed = seed
-        self.estimator = AdvantageEstimator(gamma, gae_lambda, bootstrap_horizon)
+        self.estimator = AdvantageEstimator(pooled=False, **advantages)
         self.sample_from(env)
 
     def sample_from(self, env: BatchedEnv, pooled: bool = False) -> None:
@@ -78,7 +71,7 @@ class RolloutDataModule(L.LightningDataModule):
             env: A task family with the tasks of `self.env`.
             pooled: Whether baseline and normalisation are those of all tasks together.
         """
-        estimator = self.estimator._replace(pooled=pooled)
+        estimator = replace(self.estimator, pooled=pooled)
         self.sampler = Sampler(env, self.fast_batch_size, estimator, self.on_failure)
 
     def share(self) -> slice:

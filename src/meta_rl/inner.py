@@ -41,16 +41,16 @@ class InnerLoop:
     Args:
         policy: Module that maps observations to a `Gaussian`.
         inner_lr: Learning rate of every step, or one rate a step; the last one serves all later steps.
-        optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
-        optimizer_args: Its further arguments, such as {momentum: 0.9}.
+        inner_optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
+        inner_optimizer_args: The optimizer's further arguments, such as {momentum: 0.9}.
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
             proportional to the gradient. Derivatives go through the variance as well.
-        loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients are the same. What
-            differs is how the step depends on where it starts from: MAML's derivatives, and the line search
-            of MAML and FOMAML. See `losses.ratio_loss`.
+        inner_loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients agree.
+            What differs is how the step depends on where it starts from: MAML's derivatives, and the line
+            search of MAML and FOMAML. See `losses.ratio_loss`.
 
     Raises:
         ValueError: for a rate that is not positive, and for an unknown loss, optimizer or argument.
@@ -60,18 +60,18 @@ class InnerLoop:
     def __init__(
         self,
         policy: nn.Module,
-        inner_lr: float | Sequence[float],
-        optimizer: str = "sgd",
-        optimizer_args: dict[str, Any] | None = None,
+        inner_lr: float | list[float] = 0.1,
+        inner_optimizer: str = "sgd",
+        inner_optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
-        loss: Loss = "reinforce",
+        inner_loss: Loss = "reinforce",
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
         if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
             raise ValueError(f"inner_lr must be positive and finite, got {inner_lr}")
-        self._optimizer = (optimizer, dict(optimizer_args or {}))
+        self._optimizer = (inner_optimizer, dict(inner_optimizer_args or {}))
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
         if scale_by_variance and not hasattr(policy, "variance"):
             raise UserError(
@@ -80,9 +80,9 @@ class InnerLoop:
             )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance
-        if loss not in LOSSES:
-            raise ValueError(f"inner_loss must be one of {', '.join(LOSSES)}, got {loss}")
-        self.loss: Loss = loss
+        if inner_loss not in LOSSES:
+            raise ValueError(f"inner_loss must be one of {', '.join(LOSSES)}, got {inner_loss}")
+        self.loss: Loss = inner_loss
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
     def start(self, params: Params) -> Adapted:

@@ -19,7 +19,7 @@ from meta_rl import ranks
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import Adapted, InnerLoop, Loss, adaptation
+from meta_rl.inner import Adapted, InnerLoop, adaptation
 from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import Phase, generator
 from meta_rl.types import Experience, MetaBatch, Params
@@ -46,15 +46,9 @@ class MetaLearner(L.LightningModule):
         pooled: Whether training fits one baseline to the episodes of all tasks and normalises over them.
 
     Args:
-        inner_lr: Learning rate of adaptation, or one rate a step.
         num_inner_steps: Gradient steps of adaptation while training; each sees fresh episodes.
-        inner_optimizer: Name of a functional optimizer of torchopt.
-        inner_optimizer_args: Its further arguments.
-        adapt_log_std: Whether adaptation also moves the standard deviation.
-        scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
-        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`, of which MAML's
-            second order and the line search differ. See `meta_rl.losses.ratio_loss`.
         policy: Shape and initial values of the policy.
+        **inner: How a gradient step is taken: the arguments of `InnerLoop` but for its policy.
 
     Raises:
         ValueError: for values outside their range.
@@ -66,33 +60,16 @@ class MetaLearner(L.LightningModule):
     inner: InnerLoop
     env_steps: Tensor
 
-    def __init__(
-        self,
-        inner_lr: float | list[float] = 0.1,
-        num_inner_steps: int = 1,
-        inner_optimizer: str = "sgd",
-        inner_optimizer_args: dict[str, Any] | None = None,
-        adapt_log_std: bool = True,
-        scale_by_variance: bool = False,
-        inner_loss: Loss = "reinforce",
-        policy: PolicyConfig | None = None,
-    ) -> None:
+    def __init__(self, num_inner_steps: int = 1, policy: PolicyConfig | None = None, **inner: Any) -> None:
         super().__init__()
         self.automatic_optimization = False
         if num_inner_steps < 1:
             raise ValueError(f"num_inner_steps must be at least 1, got {num_inner_steps}")
         self.num_inner_steps = num_inner_steps
         self._policy_config = policy or PolicyConfig()
-        self._inner_arguments: dict[str, Any] = {
-            "inner_lr": inner_lr,
-            "optimizer": inner_optimizer,
-            "optimizer_args": inner_optimizer_args,
-            "adapt_log_std": adapt_log_std,
-            "scale_by_variance": scale_by_variance,
-            "loss": inner_loss,
-        }
+        self._inner_arguments = inner
         # On a policy of the smallest size, so that a mistake shows before anything is built.
-        InnerLoop(GaussianMLP(1, 1, self._policy_config), **self._inner_arguments)
+        InnerLoop(GaussianMLP(1, 1, self._policy_config), **inner)
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
 
     @classmethod

@@ -58,10 +58,10 @@ class LoadedPolicy(NamedTuple):
         inner = self.learner.inner
         return InnerLoop(
             self.learner.policy,
-            rates or inner.rates,
+            list(rates or inner.rates),
             adapt_log_std=inner.adapt_log_std,
             scale_by_variance=inner.scale_by_variance,
-            loss=inner.loss,
+            inner_loss=inner.loss,
         )
 
     def adaptation_table(self, env: BatchedEnv, tasks: Tensor, how: AdaptationSettings) -> pd.DataFrame:

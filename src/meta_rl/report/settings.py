@@ -1,5 +1,6 @@
 """What a run's configuration says: its method, its task family, and the settings that may be varied."""
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -45,8 +46,8 @@ def default_settings(method: str) -> dict[str, Any]:
     from meta_rl import algorithms  # loads torch, which most reports do without
 
     originals = {name: original for original, name in DISPLAY_NAMES.items()}
-    parameters = constructor_parameters(getattr(algorithms, originals.get(method, method), None))
-    return {f"model.{name}": p.default for name, p in parameters.items() if p.default is not p.empty}
+    found = constructor_parameters(getattr(algorithms, originals.get(method, method), None))
+    return {f"model.{p.name}": p.default for p in found if p.default is not inspect.Parameter.empty}
 
 
 def value_text(value: Any) -> str:

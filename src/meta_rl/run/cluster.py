@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from meta_rl import threads
 from meta_rl.errors import UserError, raised_in
 from meta_rl.run.record import read_starts
 
@@ -77,7 +78,6 @@ def needs_launch(trainer: "Trainer") -> bool:
 
 def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
     """Run this command in as many processes as the trainer has devices; the exit code, after one line."""
-    import torch
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -91,7 +91,7 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
     signal.signal(signal.SIGINT, interrupt)
     logging.disable(logging.CRITICAL)  # the agent's own words
     size = trainer.world_size
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // size)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.number() // size)))
     with tempfile.TemporaryDirectory(prefix="meta_rl-") as folder:
         config = LaunchConfig(
             min_nodes=1,

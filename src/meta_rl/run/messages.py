@@ -6,8 +6,10 @@ import difflib
 import inspect
 import pydoc
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
+
+from jsonargparse._parameter_resolvers import get_signature_parameters  # has no public name
 
 from meta_rl.errors import UserError, one_line
 
@@ -118,17 +120,9 @@ def _reject_null(key: str, arguments: Mapping[str, Any], hints: dict[str, Any]) 
 def _parameters(cls: object) -> dict[str, Any]:
     """Names and types of the parameters of a class or of the one at a class path; {} of anything else."""
     found = constructor_parameters(pydoc.locate(cls) if isinstance(cls, str) else cls)
-    unsaid = inspect.Parameter.empty  # as is a type that is postponed as text
-    hints = {name: p.annotation for name, p in found.items()}
-    return {name: Any if hint is unsaid or isinstance(hint, str) else hint for name, hint in hints.items()}
+    return {p.name: Any if isinstance(p.annotation, str) else p.annotation for p in found}
 
 
-def constructor_parameters(cls: object) -> dict[str, inspect.Parameter]:
-    """Parameters by name without self, *args and **kwargs, base classes first; none of what is no class."""
-    found: dict[str, inspect.Parameter] = {}
-    for base in reversed(cls.__mro__[:-1]) if inspect.isclass(cls) else ():
-        if "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
-            found |= {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    found.pop("self", None)
-    return found
+def constructor_parameters(cls: object) -> Sequence[Any]:
+    """Parameters by jsonargparse, which follows **kwargs to where they end; none of what is no class."""
+    return get_signature_parameters(cls) if inspect.isclass(cls) else []

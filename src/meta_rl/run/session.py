@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 
+from meta_rl import threads
 from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
 from meta_rl.run import cluster, tracking
 from meta_rl.run.callbacks import Checkpointing, MetricsLog
@@ -256,4 +257,4 @@ class Session:
     def _device(self) -> str:
         size = self.trainer.world_size
         processes = f"{size} processes on " if size > 1 else ""
-        return f"{processes}{self.trainer.strategy.root_device} with {torch.get_num_threads()} threads"
+        return f"{processes}{self.trainer.strategy.root_device} with {threads.number()} threads"
