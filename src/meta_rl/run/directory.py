@@ -84,8 +84,10 @@ class RunDirectory:
         try:
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(self.descriptor), self.path.stat()):
+                raise FileNotFoundError  # it has been removed, and perhaps made anew, before it was locked
         except FileNotFoundError:
-            return
+            self.release()
         except (NotADirectoryError, PermissionError) as error:
             raise UserError(f"{self.path}: {error.strerror}; choose another --name") from None
         except BlockingIOError:
@@ -93,8 +95,8 @@ class RunDirectory:
             raise UserError(
                 f"{self.path}: another process is training this run; wait for it, or choose another --name"
             ) from None
-        except OSError:  # a file system without such locks
-            return
+        except OSError:
+            pass  # a file system without such locks
 
     def make(self) -> bool:
         """Make the directory and hold it, unless it is held already; return whether it is new.
@@ -125,7 +127,7 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def configs(self) -> list[Path]:
-        """Those of all starts, the newest last."""
+        """The saved configurations of all starts, the newest last."""
         names = (f"config-{n}.yaml" if n else CONFIG for n in itertools.count())
         return list(itertools.takewhile(Path.exists, (self.path / name for name in names)))
 

@@ -55,7 +55,7 @@ def project() -> str:
 
 
 def bounded() -> Any:
-    """W&B's settings for a run that waits for no server longer than it says above."""
+    """W&B's settings for a run that waits for its server no longer than the SECONDS_ above."""
     import wandb
 
     return wandb.Settings(
