@@ -63,11 +63,12 @@ class Physics:
             running[id(physics)].append((ctrl, np.flatnonzero(alive).astype(np.int32)))
             return step(physics, ctrl, alive)
 
-        MujocoBatch.start, MujocoBatch.step = spy_start, spy_step
+        methods: Any = MujocoBatch
+        methods.start, methods.step = spy_start, spy_step
         try:
             yield
         finally:
-            MujocoBatch.start, MujocoBatch.step = start, step
+            methods.start, methods.step = start, step
 
     def replay(self) -> tuple[float, int]:
         """Seconds of physics alone, and the environment steps that it was."""

@@ -121,7 +121,8 @@ class InnerLoop:
             of_tasks = {name: value[part] for name, value in params.items()}
             return self._gradients_at_once(of_tasks, Samples(*(x[part] for x in samples)))
 
-        parts = threads.each(of_chunk, ranks.chunks(*samples.mask.shape, STATES_PER_CHUNK))
+        tasks, states = samples.mask.shape
+        parts = threads.each(of_chunk, ranks.chunks(tasks, states, STATES_PER_CHUNK))
         return {name: torch.cat([part[name] for part in parts]) for name in params}
 
     def _gradients_at_once(self, params: Params, samples: Samples) -> Params:

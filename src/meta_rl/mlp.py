@@ -157,7 +157,7 @@ class LossGradient:
                 g = (g @ layer.weight).baddbmm_(by_z, u[f"{layer.name}.weight"])
                 times_slope_(g, layer.before, layer.input)
                 h = next(by_h)
-                if h is not None:
+                if h is not None and z is not None:
                     g.addcmul_(bend(layer.before, layer.input) * h, z)
         return result
 

@@ -224,7 +224,7 @@ CONFIG, CHECKPOINT = ["--config", "CONFIG"], ["--checkpoint", "CHECKPOINT"]
         (["--checkpoint", "missing.ckpt"], "missing.ckpt"),
         (["--checkpoint", "CONFIG"], "tiny.yaml"),
         (["--checkpoint", "TRUNCATED"], "truncated.ckpt"),
-        (["--checkpoint", "UNKNOWN"], "unknown.ckpt: model.class_path: No module named 'nosuch'; put its"),
+        (["--checkpoint", "UNKNOWN"], "unknown.ckpt: model: No module named 'nosuch'; put its"),
         (["--checkpoint", "EMPTY"], "empty.ckpt: not written by train.py"),
         (["--checkpoint", "MISFIT"], "its weights do not fit its own config"),
         (["--config", "missing.yaml"], "missing.yaml"),

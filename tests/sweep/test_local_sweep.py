@@ -134,7 +134,7 @@ def test_a_part_may_be_empty(write: Write, capsys: pytest.CaptureFixture[str]) -
 def test_what_another_sweep_trains_is_left_to_it(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write()
     directory = RunDirectory("runs/sweep", "seed1-rate0.2")
-    directory.claim(resume=False)
+    directory.make()
     try:
         assert main(["sweep.yaml"]) == 1
     finally:

@@ -80,7 +80,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise DamagedError(
             f"checkpoint {path}: truncated or damaged; use an earlier one, or start anew"
         ) from None
-    if not (isinstance(checkpoint, dict) and {KEY, "global_step", "state_dict"} <= checkpoint.keys()):
+    ours = isinstance(checkpoint, dict) and {KEY, "global_step", "state_dict"} <= checkpoint.keys()
+    if not (ours and isinstance(checkpoint[KEY].get("config"), dict)):
         raise DamagedError(f"checkpoint {path}: not written by train.py of meta_rl; give another file")
     if checkpoint[KEY]["version"] > VERSION:
         raise UserError(f"checkpoint {path}: written by a newer meta_rl; update this one")
