@@ -3,7 +3,7 @@
 import sys
 
 from meta_rl import threads
-from meta_rl.report_cli import main
+from meta_rl.report.command import main
 
 if __name__ == "__main__":
     threads.configure()  # before torch is imported, which overlaying published results does

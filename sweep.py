@@ -2,7 +2,7 @@
 
 import sys
 
-from meta_rl.sweep.cli import main
+from meta_rl.sweep.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

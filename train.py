@@ -4,7 +4,7 @@ import signal
 import sys
 
 from meta_rl import threads
-from meta_rl.cli import main
+from meta_rl.run.command import main
 
 if __name__ == "__main__":
     threads.configure()  # before torch is imported, which main does

@@ -24,9 +24,9 @@ from ant_rollout import Physics  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.algorithms.base import peak_memory_mb  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection  # noqa: E402
-from meta_rl.metrics import peak_memory_mb  # noqa: E402
 
 ALGORITHMS = {"FOMAML": FOMAML, "MAML": MAML}
 PHASES = ("sampling", "inner", "gradient", "cg", "line_search")
@@ -57,10 +57,10 @@ class Timer(L.Callback):
 
 def measure(args: argparse.Namespace, name: str, tasks: int, episodes: int) -> None:
     """Train a few iterations and print their medians."""
-    set_up(args)
-    env = AntDirection(num_threads=args.threads)
+    set_up(args.threads, args.matmul_precision)
+    env = AntDirection()  # its clones simulate on the threads that compute
     learner = ALGORITHMS[name](fisher_fraction=args.fisher_fraction, curvature_every_n_steps=0)
-    timer = Timer(Physics(env))
+    timer = Timer(Physics())
     train(learner, RolloutDataModule(env, tasks, episodes), WARM_UP + args.iterations, timer)
     rows = timer.rows[WARM_UP:]
     middle = {key: median(row[key] for row in rows) for key in rows[0]}

@@ -25,66 +25,81 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
+from meta_rl import threads  # noqa: E402
 from meta_rl.algorithms import FOMAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
-from meta_rl.envs import AntDirection, MujocoEnv  # noqa: E402
-from meta_rl.inner import repeat  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
+from meta_rl.envs import AntDirection  # noqa: E402
+from meta_rl.envs.mujoco_batch import MujocoBatch  # noqa: E402
+from meta_rl.policy import repeat  # noqa: E402
 from meta_rl.randomness import TaskStreams, generator  # noqa: E402
 
 PEER_ENVIRONMENTS = 64
 
 
 class Physics:
-    """Records which simulations were stepped with which controls, and repeats it without anything else."""
+    """Records which simulations were stepped with which controls, and repeats it without anything else.
 
-    def __init__(self, env: MujocoEnv) -> None:
-        self.env = env
-        self.starts: list[tuple[NDArray[Any], ...]] = []
-        self.steps: list[list[tuple[NDArray[Any], NDArray[Any]]]] = []
+    Every thread steps simulations of its own; they are repeated on as many threads at once.
+    """
+
+    def __init__(self) -> None:
+        self.made: list[tuple[MujocoBatch, tuple[NDArray[Any], ...], list[tuple[NDArray[Any], NDArray[Any]]]]]
+        self.made = []
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        physics, start, step = self.env.physics, self.env.physics.start, self.env.physics.step
-        self.starts, self.steps = [], []
+        start, step = MujocoBatch.start, MujocoBatch.step
+        self.made = []
+        running: dict[int, list[tuple[NDArray[Any], NDArray[Any]]]] = {}
 
-        def spy_start(qpos: NDArray[Any], qvel: NDArray[Any], fields: Any = None) -> None:
-            self.starts.append((qpos, qvel))
-            self.steps.append([])
-            start(qpos, qvel, fields)
+        def spy_start(
+            physics: MujocoBatch, qpos: NDArray[Any], qvel: NDArray[Any], fields: Any = None
+        ) -> None:
+            running[id(physics)] = []
+            self.made.append((physics, (qpos, qvel), running[id(physics)]))
+            start(physics, qpos, qvel, fields)
 
-        def spy_step(ctrl: NDArray[Any], alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
-            self.steps[-1].append((ctrl, np.flatnonzero(alive).astype(np.int32)))
-            return step(ctrl, alive)
+        def spy_step(physics: MujocoBatch, ctrl: NDArray[Any], alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            running[id(physics)].append((ctrl, np.flatnonzero(alive).astype(np.int32)))
+            return step(physics, ctrl, alive)
 
-        physics.start, physics.step = spy_start, spy_step
+        methods: Any = MujocoBatch
+        methods.start, methods.step = spy_start, spy_step
         try:
             yield
         finally:
-            physics.start, physics.step = start, step
+            methods.start, methods.step = start, step
 
     def replay(self) -> tuple[float, int]:
         """Seconds of physics alone, and the environment steps that it was."""
-        physics, seconds, count = self.env.physics, 0.0, 0
-        for (qpos, qvel), steps in zip(self.starts, self.steps, strict=True):
-            physics.start(qpos, qvel)
+
+        def repeat_one(episodes: Any) -> None:
+            physics, _, steps = episodes
             ctrl = physics.batch.bind("ctrl")
-            begin = time.perf_counter()
             for values, ids in steps:
                 ctrl[:] = values
                 physics.batch.step(ids=ids, nstep=physics.frame_skip)
+
+        seconds, left = 0.0, list(self.made)
+        while left:  # the simulations that ran at once: each `physics` once
+            together = list({id(episodes[0]): episodes for episodes in reversed(left)}.values())
+            left = [episodes for episodes in left if not any(episodes is other for other in together)]
+            for physics, (qpos, qvel), _ in together:
+                physics.start(qpos, qvel)
+            begin = time.perf_counter()
+            threads.each(repeat_one, together)
             seconds += time.perf_counter() - begin
-            count += sum(len(ids) for _, ids in steps)
-        return seconds, count
+        return seconds, sum(len(ids) for _, _, steps in self.made for _, ids in steps)
 
 
-def rollouts(repeats: int, threads: int) -> None:
+def rollouts(repeats: int) -> None:
     print("rollouts against bare physics, medians (least to greatest ratio)")
     for preset in ("paper", "gymnasium"):
-        env = AntDirection(preset=preset, num_threads=threads)
+        env = AntDirection(preset=preset)
         data, learner = RolloutDataModule(env, meta_batch_size=40, fast_batch_size=20), FOMAML()
         learner.build(env, seed=1)
         streams = TaskStreams(0)
-        tasks, physics, rows = env.sample_tasks(40, generator(0)), Physics(env), []
+        tasks, physics, rows = env.sample_tasks(40, generator(0)), Physics(), []
         for repetition in range(repeats + 1):
             with physics.recorded():
                 begin = time.perf_counter()
@@ -99,13 +114,13 @@ def rollouts(repeats: int, threads: int) -> None:
         print(f"   ratio {ratio:.3f} ({low:.3f} to {high:.3f})")
 
 
-def peers(threads: int, steps: int, repeats: int) -> None:
+def peers(number: int, steps: int, repeats: int) -> None:
     """Interleaved timings of the same steps; what has fallen goes on lying there, in all of them."""
     stream = np.random.default_rng(0)
     actions = stream.uniform(-1, 1, (steps, PEER_ENVIRONMENTS, 8)).astype(np.float32)
     settings: dict[str, Any] = {"include_cfrc_ext_in_observation": False, "contact_cost_weight": 0.0}
     settings["terminate_when_unhealthy"] = False
-    contenders: dict[str, Callable[[], float]] = {"meta_rl": _ours(actions, threads)}
+    contenders: dict[str, Callable[[], float]] = {"meta_rl": _ours(actions, number)}
     for mode in ("sync", "async"):
         envs = gym.make_vec("Ant-v5", PEER_ENVIRONMENTS, vectorization_mode=mode, **settings)
         contenders[f"Gymnasium, {mode}"] = _vector(envs, actions)
@@ -115,7 +130,7 @@ def peers(threads: int, steps: int, repeats: int) -> None:
         envs = envpool.make_gymnasium(
             "Ant-v5",
             num_envs=PEER_ENVIRONMENTS,
-            num_threads=threads,
+            num_threads=number,
             terminate_when_unhealthy=False,
             use_contact_force=contact_forces,
             post_constraint=contact_forces,
@@ -132,8 +147,8 @@ def peers(threads: int, steps: int, repeats: int) -> None:
         print(f"{name:<20} {steps * PEER_ENVIRONMENTS / time_:9,.0f} env steps/s   {time_ / ours:5.2f}")
 
 
-def _ours(actions: NDArray[np.float32], threads: int) -> Callable[[], float]:
-    env = AntDirection(preset="gymnasium", num_threads=threads)
+def _ours(actions: NDArray[np.float32], number: int) -> Callable[[], float]:
+    env = AntDirection(preset="gymnasium", num_threads=number)
     env.healthy_z = (-np.inf, np.inf)  # pyright: ignore[reportAttributeAccessIssue]
     controls = torch.from_numpy(actions)[:, None]
 
@@ -165,11 +180,11 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--steps", type=int, default=50, help="with --peers")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    threads.use(args.threads)
     if args.peers:
         peers(args.threads, args.steps, args.repeats)
     else:
-        rollouts(args.repeats, args.threads)
+        rollouts(args.repeats)
 
 
 if __name__ == "__main__":

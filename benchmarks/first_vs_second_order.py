@@ -17,7 +17,7 @@ parameters, tasks and first episodes; another round has others. Three times are 
 Ratios are paired within a round; intervals are a median's by order statistics, at 95 % or a little more (none
 below 6 rounds). Peak memory is the resident set of two iterations in a process of their own, and what it was
 before them. --output gets rounds.csv, memory.csv, made.json, and from these, with --redraw from these alone,
-summary.csv, the figures and their data.
+summary.csv and the figures.
 """
 
 import argparse
@@ -43,16 +43,16 @@ from tqdm import tqdm  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Reptile  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.algorithms.base import Timer, peak_memory_mb  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass  # noqa: E402
-from meta_rl.experiment.provenance import commit, machine, versions  # noqa: E402
-from meta_rl.inner import repeat  # noqa: E402
-from meta_rl.metrics import Stopwatch, peak_memory_mb  # noqa: E402
-from meta_rl.types import Batch, Params  # noqa: E402
+from meta_rl.policy import repeat  # noqa: E402
+from meta_rl.run.record import commit, machine, versions  # noqa: E402
+from meta_rl.types import Experience, Params  # noqa: E402
 
 ALGORITHMS: dict[str, type[MetaLearner]] = {"MAML": MAML, "FOMAML": FOMAML, "Reptile": Reptile}
 WARM_UP = 1  # rounds of each case that are not counted
-PRELOADED = ["meta_rl.algorithms", "meta_rl.datamodule", "meta_rl.envs"]
+PRELOADED = ["meta_rl.algorithms", "meta_rl.data", "meta_rl.envs"]
 
 
 class Family(NamedTuple):
@@ -91,16 +91,16 @@ class Recorder(RolloutDataModule):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.collected: list[Batch] = []
+        self.collected: list[Experience] = []
 
     def collect(
         self, policy: nn.Module, params: Params, tasks: torch.Tensor, iteration: int, phase: int
-    ) -> Batch:
+    ) -> Experience:
         self.collected.append(super().collect(policy, params, tasks, iteration, phase))
         return self.collected[-1]
 
 
-class Timer(L.Callback):
+class Clock(L.Callback):
     """Wall time of one iteration, and the parameters that it started from."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: MetaLearner) -> None:
@@ -112,21 +112,21 @@ class Timer(L.Callback):
         self.step = float(trainer.callback_metrics["time_update"])
 
 
-def gradient_seconds(learner: MetaLearner, theta: Params, collected: list[Batch]) -> float:
+def gradient_seconds(learner: MetaLearner, theta: Params, collected: list[Experience]) -> float:
     """Time of the meta-gradient at `theta` on the episodes of an iteration, with a single adaptation."""
     support = collected[: learner.num_inner_steps]
-    watch = Stopwatch()
-    with watch("adapt"), torch.no_grad():
-        adapted = learner.inner.adapt(repeat(theta, len(support[0].returns)), [b.samples for b in support])
-    with watch("gradient"):
+    timer = Timer()
+    with timer("adapt"), torch.no_grad():
+        adapted = learner.inner.replay(repeat(theta, len(support[0].returns)), [b.samples for b in support])
+    with timer("gradient"):
         if isinstance(learner, MAML):
             objective = learner.objective(support, adapted, collected[-1], learner.first_order)
             objective.gradient(theta, with_fisher=False)
         else:
             _ = [theta[name] - adapted[name].mean(0) for name in theta]
     if isinstance(learner, MAML) and not learner.first_order:
-        return watch.seconds["gradient"]  # adapts again in there, with a graph
-    return sum(watch.seconds.values())
+        return timer.seconds["gradient"]  # adapts again in there, with a graph
+    return sum(timer.seconds.values())
 
 
 def time_round(case: Case, env: BatchedEnv, index: int, share: float | None) -> Iterator[dict[str, Any]]:
@@ -134,17 +134,17 @@ def time_round(case: Case, env: BatchedEnv, index: int, share: float | None) -> 
     names = list(ALGORITHMS)
     first = index % len(names)
     for name in names[first:] + names[:first]:
-        learner, timer = case.learner(name, share), Timer()
+        learner, clock = case.learner(name, share), Clock()
         datamodule = Recorder(env, case.tasks, case.episodes, seed=index)
-        train(learner, datamodule, 1, timer)
-        gradient = gradient_seconds(learner, timer.theta, datamodule.collected)
-        for part, seconds in {"gradient": gradient, "step": timer.step, "iteration": timer.iteration}.items():
+        train(learner, datamodule, 1, clock)
+        gradient = gradient_seconds(learner, clock.theta, datamodule.collected)
+        for part, seconds in {"gradient": gradient, "step": clock.step, "iteration": clock.iteration}.items():
             yield {**case._asdict(), "algorithm": name, "round": index, "part": part, "seconds": seconds}
 
 
 def measure_memory(case: Case, name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Two iterations in this process, which has done nothing else; a row of memory.csv."""
-    set_up(args)
+    set_up(args.threads, args.matmul_precision)
     start: list[float] = []
     before = LambdaCallback(on_train_start=lambda *_: start.append(peak_memory_mb()))
     datamodule = RolloutDataModule(case.env(args.threads), case.tasks, case.episodes)
@@ -165,7 +165,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
 
 def measure(args: argparse.Namespace) -> None:
     """Measure all cases and write what was measured."""
-    set_up(args)
+    set_up(args.threads, args.matmul_precision)
     times: list[dict[str, Any]] = []
     memory: list[dict[str, Any]] = []
     context = get_context("forkserver")

@@ -37,12 +37,12 @@ from torch.nn.utils import parameters_to_vector  # noqa: E402
 from training import set_up, train  # noqa: E402
 
 from meta_rl.algorithms import FOMAML, MAML  # noqa: E402
-from meta_rl.datamodule import RolloutDataModule  # noqa: E402
+from meta_rl.data import RolloutDataModule  # noqa: E402
 from meta_rl.envs import AntDirection  # noqa: E402
 
 TASKS = (1, 2, 5, 10, 20, 40)
 CG = 10  # Fisher products of an iteration
-TRIALS = 2  # of the line search, on average
+TRIALS = 2  # that the line search makes, on average
 NUMBERS = 8  # reductions of a few numbers: padding, losses, metrics
 # One message between two nodes, in seconds, and bytes a second: usual figures, not measured here.
 NETWORKS = {"10 Gbit Ethernet": (50e-6, 1.25e9), "100 Gbit InfiniBand": (5e-6, 12.5e9)}
@@ -196,7 +196,7 @@ def main() -> None:
         report(json.loads(args.redraw.read_text()))
         return
     args.threads, args.matmul_precision = 1, "highest"
-    set_up(args)
+    set_up(args.threads, args.matmul_precision)
     make = {"FOMAML": FOMAML, "MAML": MAML}[args.algorithm]
     rows = [measure(make, n, args.episodes, args.iterations) for n in TASKS]
     measured = {"algorithm": args.algorithm, "episodes": args.episodes, "rows": rows}

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from meta_rl.report.draw import draw
-from meta_rl.report.model import Chart, Panel, Series
+from meta_rl.charts.chart import Chart, Panel, Series
+from meta_rl.charts.draw import draw
 
 CASE = ["family", "inner_steps", "tasks", "episodes"]
 PARTS = {
@@ -70,7 +70,7 @@ def bars(chosen: pd.DataFrame, category: pd.Series, columns: list[str]) -> tuple
 
 
 def panels(rows: pd.DataFrame, x: str, category: pd.Series) -> list[Panel]:
-    """Of one family: a panel for each part, and one for memory."""
+    """The panels of one family: one for each part, and one for memory."""
     family = FAMILIES[rows.family.iloc[0]]
     found = []
     for part, heading in PARTS.items():
@@ -140,14 +140,10 @@ def sentence(summary: pd.DataFrame, family: str) -> str:
 
 
 def write_report(folder: Path) -> None:
-    """summary.csv, figures and their data from rounds.csv and memory.csv; print table and findings."""
+    """summary.csv and figures from rounds.csv and memory.csv; print table and findings."""
     rounds = pd.read_csv(folder / "rounds.csv")
     summary = summarise(rounds, pd.read_csv(folder / "memory.csv"))
     summary.to_csv(folder / "summary.csv", index=False, float_format="%.6g")
-    (folder / "data").mkdir(exist_ok=True)
     for figure in charts(summary, len(rounds["round"].unique())):
-        shown = [s.data.assign(panel=p.title, series=s.name) for p in figure.panels for s in p.series]
-        pd.concat(shown).to_csv(folder / "data" / f"{figure.key}.csv", index=False, float_format="%.6g")
-        for suffix in ("png", "pdf"):
-            draw(figure, folder / f"{figure.key}.{suffix}")
+        draw(figure, folder / f"{figure.key}.png")
     print(table(summary), "", *(sentence(summary, name) for name in summary.family.unique()), sep="\n")

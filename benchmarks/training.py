@@ -1,19 +1,20 @@
 """A few iterations of training with nothing but what is measured."""
 
-import argparse
 import logging
 import warnings
 
 import lightning as L
 import torch
 
+from meta_rl import threads
 
-def set_up(args: argparse.Namespace) -> None:
-    """Threads and precision of products as asked for, and no word from Lightning."""
+
+def set_up(number: int, matmul_precision: str) -> None:
+    """So many threads, products as precise as asked for, and no word from Lightning."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
-    torch.set_float32_matmul_precision(args.matmul_precision)
+    threads.use(number)
+    torch.set_float32_matmul_precision(matmul_precision)
 
 
 def train(

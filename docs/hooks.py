@@ -1,4 +1,4 @@
-"""What mkdocs does not do: equations as MathML, links out of docs/, and API pages of whole packages.
+"""What mkdocs does not do: equations as MathML, links out of docs/, reports, and API pages of whole packages.
 
 Pages are written for two readers, the site and a browser of the repository, so equations and links have the
 form that GitHub understands. mkdocs calls the functions named on_*; a warning ends a strict build.
@@ -8,8 +8,13 @@ import html
 import logging
 import os
 import re
+import shutil
+import subprocess
+import sys
 import unicodedata
+from functools import cache
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from griffe import Attribute, Docstring, Extension
@@ -21,6 +26,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+REPORT = re.compile(r"`results/(?P<name>[\w/]+)/index\.html`")  # a page that results/redraw.sh makes
+DRAWN = TemporaryDirectory(prefix="reports-")  # until mkdocs ends
 SHOWN_AS_TEXT = {".md", ".py", ".sh", ".yaml"}  # browsers would offer to save them
 log = logging.getLogger("mkdocs.plugins.hooks")
 
@@ -47,11 +54,37 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in _leaves(config.nav):
         if files.get_file_from_path(path) is None and (ROOT / path).is_file():
             files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
+    reports = _draw_reports()
+    for file in sorted(reports.rglob("*")):
+        if file.is_file():
+            uri = f"reports/{file.relative_to(reports).as_posix()}"
+            files.append(File.generated(config, uri, abs_src_path=str(file)))
     return files
 
 
+@cache
+def _draw_reports() -> Path:
+    """Draw the reports of results/ from their tables, once for all the builds of `mkdocs serve`.
+
+    The site has them in reports/, because the index.html of results/NAME is the page of its README there.
+    """
+    reports = []
+    for file in sorted(ROOT.glob("results/**/report.json")):
+        source, report = file.parent, Path(DRAWN.name, file.parent.relative_to(ROOT / "results"))
+        report.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, report)
+        for folder in ("data", "videos"):
+            if (source / folder).is_dir():
+                shutil.copytree(source / folder, report / folder)
+        reports.append(str(report))
+    command = [sys.executable, str(ROOT / "report.py"), "--redraw", *reports]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    return Path(DRAWN.name)
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Bring the files outside docs/ that are linked here into the site, and expand `::: package.*`."""
+    """Link reports, bring the files outside docs/ that are linked into the site, expand `::: package.*`."""
     here = _in_repository(page.file.src_uri)
 
     def link(match: re.Match[str]) -> str:
@@ -69,14 +102,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             if files.get_file_from_path(copy) is None:
                 files.append(File.generated(config, copy, abs_src_path=str(ROOT / path)))
             path = PurePosixPath(copy)
-        uri = os.path.relpath(_in_site(path), PurePosixPath(page.file.src_uri).parent)
-        return f"[{match['text']}]({uri}{match['anchor'] or ''})"
+        return f"[{match['text']}]({from_here(_in_site(path))}{match['anchor'] or ''})"
+
+    def report(match: re.Match[str]) -> str:
+        return f"[{match[0]}]({from_here(PurePosixPath('reports', match['name'], 'index.html'))})"
+
+    def from_here(path: PurePosixPath) -> str:
+        return os.path.relpath(path, PurePosixPath(page.file.src_uri).parent)
+
+    def text(markdown: str) -> str:
+        return REPORT.sub(report, LINK.sub(link, markdown))
 
     parts, last = [], 0
     for fence in FENCE.finditer(markdown):
-        parts += [LINK.sub(link, markdown[last : fence.start()]), fence[0]]
+        parts += [text(markdown[last : fence.start()]), fence[0]]
         last = fence.end()
-    markdown = "".join([*parts, LINK.sub(link, markdown[last:])])
+    markdown = "".join([*parts, text(markdown[last:])])
     return re.sub(r"^::: ([\w.]+)\.\*$", _modules, markdown, flags=re.MULTILINE)
 
 

@@ -20,7 +20,7 @@ case $method in
     maml | fomaml) rates=(--inner_lr "[1.0,0.3]") ;; # a second step of 1.0 would overshoot
     pretrained) rates=(--inner_lr "[1.0]") ;;
 esac
-case $method-$seed in maml-1 | fomaml-1) video=(--video 1) ;; esac
+case $task-$method-$seed in ant_dir-maml-1 | ant_vel-fomaml-1) video=(--video 1) ;; esac
 
 if [ "$method" = random ]; then
     policy=(--config "$config")

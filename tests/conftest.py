@@ -4,6 +4,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 from meta_rl import threads
 
@@ -16,16 +17,24 @@ from helpers import make_policy, make_samples  # noqa: E402
 from meta_rl.policy import GaussianMLP  # noqa: E402
 from meta_rl.types import Samples  # noqa: E402
 
+MOST_PROCESSES = 8  # each of them loads torch
+
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # a shell's job in the background: tests would wait for it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each core, but none for single files: starting it would take longer than they do."""
+    folders = any(Path(arg).is_dir() for arg in config.args)
+    return min(threads.available_cores(), MOST_PROCESSES) if folders else 0
+
+
 @pytest.fixture(autouse=True)
 def _deterministic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    torch.set_num_threads(1)
+    threads.use(1)
     torch.manual_seed(0)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from meta_rl.algorithms import MetaLearner
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward
-from meta_rl.inner import repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.types import Params, Samples
 
 LENGTHS = (12, 7, 9)  # valid states of each task
@@ -23,7 +22,7 @@ LENGTHS = (12, 7, 9)  # valid states of each task
 def make_policy(nonlinearity: Any = "tanh", hidden: int = 4, seed: int = 0) -> GaussianMLP:
     """A float64 policy with 2 observations and 2 actions, whose biases and std are not the default ones."""
     stream = torch.Generator().manual_seed(seed)
-    policy = GaussianMLP(2, 2, (hidden,), nonlinearity, init_std=0.7, generator=stream).double()
+    policy = GaussianMLP(2, 2, PolicyConfig([hidden], nonlinearity, init_std=0.7), stream).double()
     with torch.no_grad():
         for p in policy.parameters():
             p += 0.1 * torch.randn(p.shape, generator=stream, dtype=p.dtype)

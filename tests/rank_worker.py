@@ -1,13 +1,16 @@
-"""What a rank of the tests does: train every algorithm for a little, and count what it sends.
+"""What the ranks of the tests do: train every algorithm for a little, and count what they send.
 
-LOCAL_RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python rank_worker.py FILE
+`python rank_worker.py FOLDER` trains with 2 ranks, then with 4, and writes what each of them has found to
+FOLDER/RANK-of-SIZE.pt. They are forked from one process, which has imported everything before.
 """
 
 import logging
+import multiprocessing
 import os
+import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +21,9 @@ from torch import distributed
 from torch.nn.utils import parameters_to_vector
 
 from helpers import fit
+from meta_rl import threads
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
 
 PENDULUM = {"id": "Pendulum-v1", "task_parameters": {"g": (5, 15)}, "horizon": 10}
@@ -45,6 +49,10 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict
     "FOMAML on Pendulum": (FOMAML, {}, GymnasiumEnv, PENDULUM),
     "Pretrained, bootstrap": (Pretrained, {}, PointMass, {"horizon": 10}),
 }
+SIZES = {  # ranks that train together, and what
+    2: tuple(CASES),
+    4: ("MAML", "FOMAML, statistics", "Reptile", "Oracle, not pooled, statistics", "FOMAML on Ant"),
+}
 MEASURED = ("time", "memory", "env_steps_per_s")  # what no two runs have in common
 
 
@@ -64,16 +72,16 @@ def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tenso
     return parameters_to_vector(state).detach(), logged
 
 
-def train_all(size: int) -> dict[str, Any]:
+def train_all(size: int, cases: Iterable[str]) -> dict[str, Any]:
     """By case: (parameters, metrics) in float32 after two iterations, and in float64 after one.
 
     Statistics of observations count from the second iteration on.
     """
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    steps = {case: 2 if "statistics" in case else 1 for case in CASES}
+    steps = {case: 2 if "statistics" in case else 1 for case in cases}
     return {
-        case: (train(case, "32-true", 2, size), train(case, "64-true", steps[case], size)) for case in CASES
+        case: (train(case, "32-true", 2, size), train(case, "64-true", n, size)) for case, n in steps.items()
     }
 
 
@@ -99,14 +107,33 @@ def counted() -> Iterator[dict[str, int]]:
             setattr(distributed, name, original)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    size = int(os.environ["WORLD_SIZE"])
-    results = train_all(size)
+def rank(index: int, size: int, port: int, file: str) -> None:
+    """Train as one of `size` ranks on this machine."""
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    os.environ.update(common, WORLD_SIZE=str(size), LOCAL_RANK=str(index))
+    threads.use(1)
+    results = train_all(size, SIZES[size])
     with counted() as sent:
         train("FOMAML", "32-true", 1, size)
-    torch.save({"results": results, "sent": sent}, sys.argv[1])
+    torch.save({"results": results, "sent": sent}, file)
+
+
+def main(folder: str) -> int:
+    """Returns 0 if every rank has come to its end."""
+    fork = multiprocessing.get_context("fork")
+    codes = []
+    for size in SIZES:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        arguments = [(i, size, port, f"{folder}/{i}-of-{size}.pt") for i in range(size)]
+        processes = [fork.Process(target=rank, args=args, daemon=True) for args in arguments]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+            codes.append(process.exitcode)
+    return int(any(codes))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1]))

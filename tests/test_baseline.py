@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from meta_rl import baseline
-from meta_rl.baseline import RIDGE, features, fit_linear_baseline, predict
+from meta_rl import advantages
+from meta_rl.advantages import RIDGE, features, fit_linear_baseline, predict
 
 N, K, T, OBS = 3, 4, 6, 2
 LENGTHS = torch.tensor([[6, 6, 6, 6], [3, 1, 6, 2], [2, 2, 5, 4]])
@@ -101,7 +101,7 @@ def test_constant_features_and_one_step() -> None:
 
 
 def test_singular_normal_equations_raise_their_own_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baseline, "RIDGE", 1e-17)  # lost beside a Gram matrix of size 1e5
+    monkeypatch.setattr(advantages, "RIDGE", 1e-17)  # lost beside a Gram matrix of size 1e5
     observations, returns = torch.full((2, 5, T, OBS), 10.0).double(), torch.randn(2, 5, T).double()
     observations[1] = torch.randn(5, T, OBS).double()
     mask = torch.ones(2, 5, T).double()

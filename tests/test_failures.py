@@ -14,16 +14,15 @@ from helpers import fit, flatten, record_logs
 from meta_rl import ranks
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, PolicyConfig, Pretrained, Reptile
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import EpisodeError, Failure, NonFiniteError
 from meta_rl.failures import OnFailure
-from meta_rl.inner import repeat
 from meta_rl.objective import MetaObjective
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
-from meta_rl.types import Batch, Params, Samples
+from meta_rl.types import Experience, Params, Samples
 
 N, K, T = 3, 4, 5
 NAN, INF = float("nan"), float("inf")
@@ -80,11 +79,11 @@ class Poisoned(BatchedEnv):
 
 
 def policy_and_params() -> tuple[GaussianMLP, Params]:
-    policy = GaussianMLP(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(2, 1, PolicyConfig([8]), torch.Generator().manual_seed(0))
     return policy, repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
 
 
-def collect(*poisons: Poison, on_failure: OnFailure = "drop", first: int = 0, **env: Any) -> Batch:
+def collect(*poisons: Poison, on_failure: OnFailure = "drop", first: int = 0, **env: Any) -> Experience:
     family = Poisoned(*poisons, **env)
     sampler = Sampler(family, K, AdvantageEstimator(bootstrap_horizon=True), on_failure)
     tasks = family.sample_tasks(N, torch.Generator().manual_seed(0))
@@ -203,12 +202,13 @@ def test_a_warning_an_iteration(caplog: pytest.LogCaptureFixture) -> None:
 
 # Several ranks
 
+TOTAL = ranks.total
+
 
 def another_rank(monkeypatch: pytest.MonkeyPatch, actions: int = 0, failed: int = 0) -> None:
     """One whose tally of as many episodes comes to this one's."""
     other = torch.tensor([actions, failed, N * K], dtype=torch.float64)
-    total = ranks.total
-    monkeypatch.setattr(ranks, "total", lambda x: x + other if x.shape == other.shape else total(x))
+    monkeypatch.setattr(ranks, "total", lambda x: TOTAL([*x, other] if x[0].shape == other.shape else x))
 
 
 def test_a_failure_on_another_rank_stops_this_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_half_is_that_of_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = collect(*half(N * K // 2))  # all of this rank's
     assert batch.diverged == N * K
     assert all(x.isfinite().all() for x in batch.samples)
-    assert batch.saturation == 0
+    assert not batch.saturation.any()
     assert batch.explained_variance.isfinite().all()
 
 
@@ -307,7 +307,7 @@ def test_loss_and_gradient_are_those_of_the_other_tasks(pooled: bool) -> None:
     samples = data.meta_batch(learner.policy, theta, 0).support.samples
     results = []
     for part in (samples, Samples(*(x[1:] for x in samples))):
-        adapted = learner.inner.adapt(repeat(theta, len(part.mask)), [part])
+        adapted = learner.inner.replay(repeat(theta, len(part.mask)), [part])
         objective = MetaObjective(learner.policy, learner.inner, [part], adapted, part, pooled=pooled)
         loss, gradient = objective.gradient(theta)
         results.append(torch.cat([loss[None], *(g.flatten() for g in gradient)]))

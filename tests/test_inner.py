@@ -23,8 +23,8 @@ from helpers import (
     valid,
 )
 from meta_rl.errors import UserError
-from meta_rl.inner import InnerLoop, distribution, repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.inner import InnerLoop
+from meta_rl.policy import GaussianMLP, distribution, repeat
 from meta_rl.types import Params, Samples
 
 TASKS = range(len(LENGTHS))
@@ -63,7 +63,7 @@ def test_sgd_step_is_theta_minus_alpha_times_the_finite_difference_gradient(
     def loss(x: Tensor) -> Tensor:
         return plain_reinforce(policy, unflatten(x, theta), samples, i)
 
-    adapted = InnerLoop(policy, 0.3).adapt(shared(policy), [samples])
+    adapted = InnerLoop(policy, 0.3).replay(shared(policy), [samples])
     expected = flatten(theta) - 0.3 * finite_differences(loss, flatten(theta))
     torch.testing.assert_close(flatten(task(adapted, i)), expected, rtol=0, atol=1e-9)
 
@@ -72,8 +72,8 @@ def test_a_rate_may_be_a_multiple_of_the_variance(policy: GaussianMLP, samples: 
     with torch.no_grad():
         policy.log_std.copy_(torch.tensor([0.5, 2.0]).log())  # a geometric mean of 1
         policy.log_std -= math.log(2.0)
-    scaled = InnerLoop(policy, [0.4, 0.8], scale_by_variance=True).adapt(shared(policy), [samples])
-    plain = InnerLoop(policy, 0.1).adapt(shared(policy), [samples])
+    scaled = InnerLoop(policy, [0.4, 0.8], scale_by_variance=True).replay(shared(policy), [samples])
+    plain = InnerLoop(policy, 0.1).replay(shared(policy), [samples])
     torch.testing.assert_close(dict(scaled), dict(plain))
 
 
@@ -82,7 +82,7 @@ def test_derivatives_go_through_the_variance(policy: GaussianMLP, samples: Sampl
     inner = InnerLoop(policy, 0.4, scale_by_variance=True)
 
     def score(x: Tensor) -> Tensor:
-        return flatten(inner.adapt(repeat(unflatten(x, theta), 3), [samples])).square().sum()
+        return flatten(inner.replay(repeat(unflatten(x, theta), 3), [samples])).square().sum()
 
     x = flatten(theta).requires_grad_()
     (actual,) = torch.autograd.grad(score(x), x)
@@ -95,8 +95,8 @@ def test_a_policy_without_a_variance_cannot_scale_by_it() -> None:
 
 
 def test_the_second_step_is_scaled_by_the_variance_after_the_first(policy: GaussianMLP) -> None:
-    first = InnerLoop(policy, 0.4, scale_by_variance=True).adapt(shared(policy), SUPPORT[:1])
-    both = InnerLoop(policy, 0.4, scale_by_variance=True).adapt(shared(policy), SUPPORT[:2])
+    first = InnerLoop(policy, 0.4, scale_by_variance=True).replay(shared(policy), SUPPORT[:1])
+    both = InnerLoop(policy, 0.4, scale_by_variance=True).replay(shared(policy), SUPPORT[:2])
     for i in TASKS:
         start = {name: value[i].detach().requires_grad_() for name, value in first.items()}
         rate = 0.4 * math.exp(2 * float(start["log_std"].detach().mean()))
@@ -123,22 +123,22 @@ def test_three_steps_equal_torch_optim(
     policy: GaussianMLP, name: str, arguments: dict, make: Any, torch_arguments: dict, rates: list, i: int
 ) -> None:
     inner = InnerLoop(policy, rates, name, arguments)
-    adapted = inner.adapt(shared(policy), SUPPORT)
+    adapted = inner.replay(shared(policy), SUPPORT)
     expected = torch_optim(policy, SUPPORT, i, make, rates, **torch_arguments)
     torch.testing.assert_close(flatten(task(adapted, i)), flatten(expected), rtol=0, atol=1e-9)
 
 
 def test_the_last_rate_serves_all_later_steps(policy: GaussianMLP) -> None:
-    short = InnerLoop(policy, [0.3, 0.1]).adapt(shared(policy), SUPPORT)
-    full = InnerLoop(policy, [0.3, 0.1, 0.1]).adapt(shared(policy), SUPPORT)
-    other = InnerLoop(policy, [0.3, 0.1, 0.3]).adapt(shared(policy), SUPPORT)
+    short = InnerLoop(policy, [0.3, 0.1]).replay(shared(policy), SUPPORT)
+    full = InnerLoop(policy, [0.3, 0.1, 0.1]).replay(shared(policy), SUPPORT)
+    other = InnerLoop(policy, [0.3, 0.1, 0.3]).replay(shared(policy), SUPPORT)
     assert torch.equal(flatten(short), flatten(full))
     assert not torch.equal(flatten(short), flatten(other))
 
 
 def test_adam_by_default_is_close_to_torch_optim(policy: GaussianMLP) -> None:
     """The default eps_root must not distort gradients of ordinary size."""
-    adapted = InnerLoop(policy, 0.1, "adam").adapt(shared(policy), SUPPORT)
+    adapted = InnerLoop(policy, 0.1, "adam").replay(shared(policy), SUPPORT)
     expected = torch_optim(policy, SUPPORT, 0, torch.optim.Adam, [0.1] * 3)
     torch.testing.assert_close(flatten(task(adapted, 0)), flatten(expected), rtol=0, atol=1e-3)
 
@@ -153,7 +153,7 @@ def test_three_steps_are_differentiable(policy: GaussianMLP, name: str, argument
     weights = torch.randn(len(LENGTHS), flatten(theta).numel()).double()
 
     def score(x: Tensor) -> Tensor:
-        adapted = InnerLoop(policy, 0.1, name, arguments).adapt(repeat(unflatten(x, theta), 3), SUPPORT)
+        adapted = InnerLoop(policy, 0.1, name, arguments).replay(repeat(unflatten(x, theta), 3), SUPPORT)
         return sum((flatten(task(adapted, i)) * weights[i]).sum() for i in TASKS)
 
     x = flatten(theta).requires_grad_()
@@ -167,7 +167,7 @@ def test_adam_is_differentiable_where_a_gradient_is_0() -> None:
         policy.mean[0].bias[0] = -100.0  # a dead unit
     x = flatten(theta_of(policy)).requires_grad_()
     params = repeat(unflatten(x, theta_of(policy)), 3)
-    adapted = InnerLoop(policy, 0.1, "adam").adapt(params, SUPPORT)
+    adapted = InnerLoop(policy, 0.1, "adam").replay(params, SUPPORT)
     (gradient,) = torch.autograd.grad(flatten(adapted).sum(), x)
     assert gradient.isfinite().all()
 
@@ -175,8 +175,8 @@ def test_adam_is_differentiable_where_a_gradient_is_0() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_log_std_may_stay_fixed(policy: GaussianMLP, name: str) -> None:
     before = shared(policy)
-    free = InnerLoop(policy, 0.1, name).adapt(before, SUPPORT)
-    fixed = InnerLoop(policy, 0.1, name, adapt_log_std=False).adapt(before, SUPPORT)
+    free = InnerLoop(policy, 0.1, name).replay(before, SUPPORT)
+    fixed = InnerLoop(policy, 0.1, name, adapt_log_std=False).replay(before, SUPPORT)
     assert not torch.equal(free["log_std"], before["log_std"])
     assert torch.equal(fixed["log_std"], before["log_std"])
     assert not torch.equal(fixed["mean.0.weight"], before["mean.0.weight"])
@@ -190,13 +190,13 @@ def test_log_std_may_stay_fixed(policy: GaussianMLP, name: str) -> None:
         ({"inner_lr": [0.1, -0.1]}, "inner_lr"),
         ({"inner_lr": []}, "inner_lr"),
         ({"inner_lr": float("nan")}, "inner_lr"),
-        ({"loss": "ratios"}, "inner_loss must be one of reinforce, ratio"),
-        ({"optimizer": "sgdd"}, "inner_optimizer 'sgdd'"),
-        ({"optimizer": "apply_updates"}, "inner_optimizer 'apply_updates'"),
-        ({"optimizer": "Adam"}, "inner_optimizer 'Adam'"),
-        ({"optimizer": "_src"}, "inner_optimizer '_src'"),
-        ({"optimizer_args": {"momentun": 0.9}}, "inner_optimizer_args.*momentun"),
-        ({"optimizer_args": {"momentum": -1.0}}, "inner_optimizer_args.*momentum"),
+        ({"inner_loss": "ratios"}, "inner_loss must be one of reinforce, ratio"),
+        ({"inner_optimizer": "sgdd"}, "inner_optimizer 'sgdd'"),
+        ({"inner_optimizer": "apply_updates"}, "inner_optimizer 'apply_updates'"),
+        ({"inner_optimizer": "Adam"}, "inner_optimizer 'Adam'"),
+        ({"inner_optimizer": "_src"}, "inner_optimizer '_src'"),
+        ({"inner_optimizer_args": {"momentun": 0.9}}, "inner_optimizer_args.*momentun"),
+        ({"inner_optimizer_args": {"momentum": -1.0}}, "inner_optimizer_args.*momentum"),
     ],
 )
 def test_impossible_values(arguments: dict[str, Any], key: str) -> None:
@@ -209,31 +209,31 @@ def test_nothing_leaks_from_one_adaptation_into_the_next(
     policy: GaussianMLP, name: str, arguments: dict
 ) -> None:
     inner = InnerLoop(policy, 0.1, name, arguments)
-    first = flatten(inner.adapt(shared(policy), SUPPORT))
-    inner.adapt(shared(make_policy(seed=5)), SUPPORT[::-1])
-    assert torch.equal(flatten(inner.adapt(shared(policy), SUPPORT)), first)
+    first = flatten(inner.replay(shared(policy), SUPPORT))
+    inner.replay(shared(make_policy(seed=5)), SUPPORT[::-1])
+    assert torch.equal(flatten(inner.replay(shared(policy), SUPPORT)), first)
 
 
 def test_two_adaptations_may_be_interleaved(policy: GaussianMLP) -> None:
     inner = InnerLoop(policy, 0.1, "sgd", DAMPED)
-    expected = inner.adapt(shared(policy), SUPPORT)
-    params, state = shared(policy), inner.init(shared(policy))
+    expected = inner.replay(shared(policy), SUPPORT)
+    adapted = inner.start(shared(policy))
     for samples in SUPPORT:
-        inner.adapt(shared(policy), [samples])  # another adaptation, in between
-        params, state = inner.step(params, state, samples)
-    assert torch.equal(flatten(params), flatten(expected))
+        inner.replay(shared(policy), [samples])  # another adaptation, in between
+        adapted = inner.step(adapted, samples)
+    assert torch.equal(flatten(adapted.params), flatten(expected))
 
 
 def test_tasks_do_not_mix(policy: GaussianMLP) -> None:
-    together = InnerLoop(policy, 0.1, "adam").adapt(shared(policy), SUPPORT)
+    together = InnerLoop(policy, 0.1, "adam").replay(shared(policy), SUPPORT)
     for i in TASKS:
         alone = [Samples(*(x[i : i + 1] for x in samples)) for samples in SUPPORT]
-        adapted = InnerLoop(policy, 0.1, "adam").adapt(shared(policy, 1), alone)
+        adapted = InnerLoop(policy, 0.1, "adam").replay(shared(policy, 1), alone)
         torch.testing.assert_close(flatten(task(adapted, 0)), flatten(task(together, i)))
 
 
 def test_distribution_is_the_policy_of_each_task(policy: GaussianMLP, samples: Samples) -> None:
-    adapted = InnerLoop(policy, 0.1).adapt(shared(policy), [samples])
+    adapted = InnerLoop(policy, 0.1).replay(shared(policy), [samples])
     out = distribution(policy, adapted, samples.observations)
     assert out.log_std.shape == out.mean.shape == samples.actions.shape
     for i in TASKS:
@@ -250,7 +250,7 @@ def test_the_size_of_chunks_changes_nothing(
 
     def adapted() -> Tensor:
         with torch.no_grad():
-            return torch.cat([x.flatten() for x in inner.adapt(params, [samples, SUPPORT[1]]).values()])
+            return torch.cat([x.flatten() for x in inner.replay(params, [samples, SUPPORT[1]]).values()])
 
     whole = adapted()
     monkeypatch.setattr("meta_rl.inner.STATES_PER_CHUNK", states)
@@ -260,5 +260,5 @@ def test_the_size_of_chunks_changes_nothing(
 def test_without_gradients_nothing_keeps_a_graph(policy: GaussianMLP, samples: Samples) -> None:
     inner = InnerLoop(policy, 0.1)
     with torch.no_grad():
-        params, _ = inner.step(shared(policy), inner.init(shared(policy)), samples)
+        params = inner.step(inner.start(shared(policy)), samples).params
     assert not any(value.requires_grad for value in params.values())

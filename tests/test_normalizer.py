@@ -9,11 +9,10 @@ from torch.func import functional_call, vmap
 
 from helpers import fit, make_data, shared
 from meta_rl.algorithms import FOMAML, PolicyConfig
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward, BatchedEnv
-from meta_rl.inner import InnerLoop, distribution
-from meta_rl.normalizer import LIMIT, OUTLIER, RunningNormalizer
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.inner import InnerLoop
+from meta_rl.policy import LIMIT, OUTLIER, Gaussian, GaussianMLP, RunningNormalizer, distribution
 
 
 def states(seed: int, n: int = 50) -> torch.Tensor:
@@ -35,8 +34,8 @@ def test_the_statistics_are_those_of_all_states_at_once() -> None:
 
 def test_by_hand() -> None:
     normalizer = RunningNormalizer(1)
-    normalizer.update(torch.tensor([[1.0], [3.0]]), torch.ones(2))  # mean 2, variance 1
-    normalizer.update(torch.tensor([[8.0]]), torch.ones(1))  # mean 4, variance (9 + 1 + 16) / 3
+    normalizer.update(torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2))  # mean 2, variance 1
+    normalizer.update(torch.tensor([[[8.0]]]), torch.ones(1, 1))  # mean 4, variance (9 + 1 + 16) / 3
     assert (float(normalizer.mean), float(normalizer.variance)) == pytest.approx((4, 26 / 3))
     assert float(normalizer(torch.tensor([4.0 + (26 / 3) ** 0.5]))) == pytest.approx(1)
 
@@ -59,7 +58,7 @@ def test_without_a_state_it_stays_the_identity() -> None:
 
 def test_outliers_are_cut_off_and_constants_are_0() -> None:
     normalizer = RunningNormalizer(2)
-    normalizer.update(torch.tensor([[-1.0, 7], [1, 7]]), torch.ones(2))
+    normalizer.update(torch.tensor([[[-1.0, 7], [1, 7]]]), torch.ones(1, 2))
     torch.testing.assert_close(normalizer(torch.tensor([1e6, 7])), torch.tensor([LIMIT, 0]))
     torch.testing.assert_close(normalizer(torch.tensor([-1e6, 7])), torch.tensor([-LIMIT, 0]))
 
@@ -69,14 +68,17 @@ def test_a_simulation_that_explodes_does_not_hide_all_other_states(wild: float) 
     normalizer, clean = RunningNormalizer(3), RunningNormalizer(3)
     for x in (normalizer, clean):
         x.update(states(0, 50_000), torch.ones(2, 50_000))
-    normalizer.update(torch.full((1, 3), wild), torch.ones(1))
-    clean.update(clean.mean[None] + math.copysign(OUTLIER, wild) * torch.tensor([[1.0, 5, 1]]), torch.ones(1))
+    normalizer.update(torch.full((1, 1, 3), wild), torch.ones(1, 1))
+    cut_off = clean.mean + math.copysign(OUTLIER, wild) * torch.tensor([1.0, 5, 1])
+    clean.update(cut_off[None, None], torch.ones(1, 1))
     torch.testing.assert_close(normalizer.variance, clean.variance, rtol=0.01, atol=0)
     assert (normalizer.variance[:2].sqrt() < torch.tensor([1.1, 5.5])).all()
 
 
 def test_a_policy_sees_normalised_observations_in_every_way_of_calling_it() -> None:
-    policy = GaussianMLP(3, 2, (8,), normalize_observations=True, generator=torch.Generator().manual_seed(1))
+    policy = GaussianMLP(
+        3, 2, PolicyConfig([8], normalize_observations=True), torch.Generator().manual_seed(1)
+    )
     assert policy.normalizer is not None
     x = states(1)
     expected = policy.mean((x - torch.tensor([0.0, 100, -2])) / torch.tensor([2.0, 4, 8]))
@@ -157,7 +159,7 @@ def test_a_policy_of_ones_own_needs_no_normalizer() -> None:
 
 
 def test_statistics_are_no_parameters() -> None:
-    plain, normalised = (GaussianMLP(3, 2, normalize_observations=n) for n in (False, True))
+    plain, normalised = (GaussianMLP(3, 2, PolicyConfig(normalize_observations=n)) for n in (False, True))
     assert [n for n, _ in plain.named_parameters()] == [n for n, _ in normalised.named_parameters()]
     assert set(normalised.state_dict()) - set(plain.state_dict()) == {
         f"normalizer.{name}" for name in ("mean", "variance", "count")

@@ -8,8 +8,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.func import functional_call
 
-from meta_rl.inner import distribution
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.policy import Gaussian, GaussianMLP, PolicyConfig, distribution
 
 
 def gaussian(mean: list[float], std: list[float]) -> Gaussian:
@@ -37,7 +36,7 @@ def test_kl_by_hand_is_summed_over_actions() -> None:
 
 
 def test_the_variance_is_a_geometric_mean_above_its_bound() -> None:
-    policy = GaussianMLP(1, 2, min_std=0.1)
+    policy = GaussianMLP(1, 2, PolicyConfig(min_std=0.1))
     log_std = torch.tensor([[0.5, 2.0], [0.01, 10.0]]).log()
     torch.testing.assert_close(policy.variance({"log_std": log_std}), torch.tensor([1.0, 1.0]))
 
@@ -73,15 +72,15 @@ def test_fisher_is_the_hessian_of_the_kl() -> None:
 
 
 def test_min_std_bounds_the_standard_deviation() -> None:
-    policy = GaussianMLP(1, 2, (3,), init_std=1.0, min_std=0.1)
+    policy = GaussianMLP(1, 2, PolicyConfig([3], init_std=1.0, min_std=0.1))
     with torch.no_grad():
         policy.log_std.copy_(torch.tensor([-50.0, math.log(0.2)]))
     torch.testing.assert_close(policy(torch.zeros(1)).log_std.exp(), torch.tensor([0.1, 0.2]))
 
 
 def test_initial_policy() -> None:
-    policy = GaussianMLP(3, 2, (8, 8), init_std=0.5, generator=torch.Generator().manual_seed(3))
-    again = GaussianMLP(3, 2, (8, 8), init_std=0.5, generator=torch.Generator().manual_seed(3))
+    policy = GaussianMLP(3, 2, PolicyConfig([8, 8], init_std=0.5), torch.Generator().manual_seed(3))
+    again = GaussianMLP(3, 2, PolicyConfig([8, 8], init_std=0.5), torch.Generator().manual_seed(3))
     out = policy(torch.zeros(4, 5, 3))
     assert out.mean.shape == (4, 5, 2)
     assert out.log_std.shape == (2,)
@@ -92,11 +91,7 @@ def test_initial_policy() -> None:
 
 def test_output_gain_scales_the_last_layer_alone() -> None:
     plain, small = (
-        dict(
-            GaussianMLP(
-                3, 2, (8,), output_gain=g, generator=torch.Generator().manual_seed(3)
-            ).named_parameters()
-        )
+        GaussianMLP(3, 2, PolicyConfig([8], output_gain=g), torch.Generator().manual_seed(3)).state_dict()
         for g in (1.0, 0.01)
     )
     for name, weight in plain.items():
@@ -114,7 +109,7 @@ def test_output_gain_scales_the_last_layer_alone() -> None:
 )
 def test_impossible_values(arguments: dict, key: str) -> None:
     with pytest.raises(ValueError, match=key):
-        GaussianMLP(1, 1, **arguments)
+        PolicyConfig(**arguments)
 
 
 @pytest.mark.parametrize("nonlinearity", ["relu", "tanh", "elu"])
@@ -122,7 +117,7 @@ def test_impossible_values(arguments: dict, key: str) -> None:
 def test_forward_tasks_is_forward_with_the_parameters_of_every_task(
     nonlinearity: Any, hidden: tuple[int, ...]
 ) -> None:
-    policy = GaussianMLP(3, 2, hidden, nonlinearity, min_std=0.5).double()
+    policy = GaussianMLP(3, 2, PolicyConfig(list(hidden), nonlinearity, min_std=0.5)).double()
     params = {name: torch.randn(4, *p.shape).double() for name, p in policy.named_parameters()}
     params["log_std"] = torch.tensor([[-1.0, 1.0], [0.0, -0.7], [-9.0, -9.0], [2.0, 0.25]]).double()
     observations = torch.randn(4, 7, 3).double()

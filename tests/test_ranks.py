@@ -1,7 +1,5 @@
 """One process or several: the same tasks, the same numbers, the same parameters."""
 
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,54 +9,41 @@ import pytest
 import torch
 
 import rank_worker
-from meta_rl import ranks
-
-WORKER = Path(rank_worker.__file__)
-# Adam divides gradients of dead units, which are nothing but rounding, by 1e-8; and Pendulum's curvature, of
-# observed velocities up to 8, is worse conditioned.
-AMPLIFIED = {"Reptile, Adam": 1e-8, "FOMAML on Pendulum": 1e-6}
-
-
-def start(size: int, folder: Path) -> list[subprocess.Popen[bytes]]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(size)}
-    return [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(folder / f"{rank}-of-{size}.pt")],
-            env=os.environ | common | {"LOCAL_RANK": str(rank)},
-        )
-        for rank in range(size)
-    ]
+from meta_rl import ranks, threads
 
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Any]:
-    torch.set_num_threads(1)
-    return rank_worker.train_all(1)
+    threads.use(1)
+    return rank_worker.train_all(1, rank_worker.CASES)
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def together(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> list[dict[str, Any]]:
-    """What every rank has found."""
+@pytest.fixture(scope="module")
+def ranks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the ranks of every size have written."""
     folder = tmp_path_factory.mktemp("ranks")
-    for process in start(request.param, folder):
-        assert process.wait(timeout=300) == 0
-    return [torch.load(folder / f"{rank}-of-{request.param}.pt") for rank in range(request.param)]
+    subprocess.run([sys.executable, rank_worker.__file__, str(folder)], check=True, timeout=300)
+    return folder
 
 
-@pytest.mark.parametrize("case", rank_worker.CASES)
-def test_any_number_of_processes_gives_the_same_parameters(
+@pytest.fixture(scope="module", params=rank_worker.SIZES)
+def together(request: pytest.FixtureRequest, ranks_folder: Path) -> list[dict[str, Any]]:
+    """What every rank has found."""
+    return [torch.load(ranks_folder / f"{rank}-of-{request.param}.pt") for rank in range(request.param)]
+
+
+@pytest.mark.parametrize(
+    ("together", "case"),
+    [(size, case) for size, cases in rank_worker.SIZES.items() for case in cases],
+    indirect=["together"],
+)
+def test_any_number_of_processes_gives_the_same_bits(
     alone: dict[str, Any], together: list[dict[str, Any]], case: str
 ) -> None:
     for results in (rank["results"] for rank in together):
-        for (theta, logged), (expected, numbers), tolerance in zip(
-            results[case], alone[case], (1e-5, AMPLIFIED.get(case, 1e-10)), strict=True
-        ):
-            assert float((theta - expected).norm() / expected.norm()) <= tolerance
-            assert logged == pytest.approx(numbers, rel=1e-5, abs=1e-7)
+        for (theta, logged), (expected, numbers) in zip(results[case], alone[case], strict=True):
+            assert theta.equal(expected)
+            assert logged == numbers
 
 
 def test_all_ranks_end_with_the_same_bits(together: list[dict[str, Any]]) -> None:
@@ -70,17 +55,45 @@ def test_all_ranks_end_with_the_same_bits(together: list[dict[str, Any]]) -> Non
 def test_an_iteration_sends_a_few_vectors_of_the_size_of_the_policy(
     alone: dict[str, Any], together: list[dict[str, Any]]
 ) -> None:
-    parameters = len(alone["FOMAML"][0][0])
+    parameters, chunks = len(alone["FOMAML"][0][0]), len(ranks.chunks(8, 30, 8192))
     for sent in (rank["sent"] for rank in together):
-        # Gradient, ten Fisher products, and the gradient that tells what the second order contributes, in
-        # float64. Then numbers: losses, KLs and metrics.
-        assert 0 <= sent["all_reduce"] - 8 * parameters * (1 + 10 + 1) < 1000
-        assert sent["all_gather"] < 1000
+        # Of each chunk: its gradient, ten Fisher products, and the gradient that tells what the second order
+        # contributes, in float64. Then numbers: losses, KLs and metrics.
+        vectors = 8 * parameters * (1 + 10 + 1) * chunks // len(together)
+        assert 0 <= sent["all_gather"] - vectors < 2000
+        assert sent["all_reduce"] < 100
 
 
-def test_alone_there_is_nothing_to_reduce() -> None:
-    x = torch.arange(3.0)
+def test_alone_there_is_nothing_to_gather() -> None:
+    x = torch.arange(6.0).reshape(3, 2)
     assert (ranks.size(), ranks.index()) == (1, 0)
-    for function in (ranks.total, ranks.mean, ranks.highest, ranks.gather):
-        assert function(x).equal(x)
-    assert ranks.means([x, x[0]])[0].equal(x)
+    assert ranks.highest(x).equal(x)
+    assert ranks.gather(x).equal(x)
+    assert ranks.total(list(x)).tolist() == ranks.sum_over_tasks(x).tolist() == [6, 9]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "states", "lengths"),
+    [
+        (40, 2000, [2] * 20),
+        (40, 30, [10] * 4),
+        (10, 4000, [1] * 10),
+        (7, 10, [7]),
+        (20, 2000, [1] * 20),
+        (3, 9000, [1] * 3),
+    ],
+)
+def test_chunks(tasks: int, states: int, lengths: list[int]) -> None:
+    chunks = ranks.chunks(tasks, states, 8192)
+    assert [part.stop - part.start for part in chunks] == lengths
+    assert [i for part in chunks for i in range(tasks)[part]] == list(range(tasks))
+
+
+@pytest.mark.parametrize("tasks", [8, 40])
+def test_chunks_of_several_ranks_are_those_of_one(tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for states in (1, 100, 2000, 4000):
+        (length,) = {part.stop - part.start for part in ranks.chunks(tasks, states, 8192)}
+        for size in (2, 4):
+            monkeypatch.setattr(ranks, "size", lambda size=size: size)
+            assert {part.stop - part.start for part in ranks.chunks(tasks // size, states, 8192)} == {length}
+        monkeypatch.undo()

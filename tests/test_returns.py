@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from meta_rl.returns import discounted_sum, explained_variance, gae, masked_mean, normalise
+from meta_rl.advantages import discounted_sum, explained_variance, gae, masked_mean, normalise
 
 # Two episodes of 3 and 2 steps, padded to 3.
 REWARDS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]])

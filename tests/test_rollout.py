@@ -1,21 +1,20 @@
 """Rollouts on an environment whose every number can be foretold."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
+from meta_rl import threads
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import LOSSES, InnerLoop, repeat
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.inner import LOSSES, InnerLoop
+from meta_rl.policy import Gaussian, GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
-from meta_rl.types import Batch, Params, Trajectories
+from meta_rl.types import Experience, Params, Trajectories
 
 
 class Counter(BatchedEnv):
@@ -59,7 +58,7 @@ def sampler(env: BatchedEnv, episodes: int = K) -> Sampler:
 
 
 def policy_and_params(tasks: int, hidden: int = 8) -> tuple[GaussianMLP, Params]:
-    policy = GaussianMLP(2, 1, (hidden,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(2, 1, PolicyConfig([hidden]), torch.Generator().manual_seed(0))
     return policy, repeat({name: p.detach() for name, p in policy.named_parameters()}, tasks)
 
 
@@ -68,7 +67,7 @@ def rollout(env: Counter, seed: int = 0) -> Trajectories:
     return sampler(env).rollout(*policy_and_params(N), tasks, TaskStreams(seed))
 
 
-def collect(env: Counter) -> Batch:
+def collect(env: Counter) -> Experience:
     tasks = env.sample_tasks(N, torch.Generator())
     return sampler(env).collect(*policy_and_params(N), tasks, TaskStreams(0))
 
@@ -130,8 +129,9 @@ def test_collect_reports_the_episodes() -> None:
     assert torch.equal(batch.lengths, LENGTHS.float())
     assert torch.equal(batch.returns, (LENGTHS * (LENGTHS + 1) / 2))  # 1 + 2 + ...
     kept = e.actions[e.mask > 0]
-    assert float(batch.saturation) == pytest.approx(float((kept.abs() > 1).float().mean()))
-    assert float(batch.entropy) == pytest.approx(1.4189385)  # 1/2 log(2 pi e) of a standard normal
+    outside = float(batch.metrics("pre")["saturation_pre"])
+    assert outside == pytest.approx(float((kept.abs() > 1).float().mean()))
+    assert batch.entropy.tolist() == pytest.approx([1.4189385] * N)  # 1/2 log(2 pi e) of a standard normal
     for actions, mask, task in zip(batch.samples.actions, batch.samples.mask, range(N), strict=True):
         assert torch.equal(actions[mask > 0], e.actions[task][e.mask[task] > 0])  # without the padding
     assert batch.seconds > 0
@@ -144,19 +144,19 @@ class Derived(GaussianMLP):
 @pytest.mark.parametrize("kind", [GaussianMLP, Derived])
 @pytest.mark.parametrize("pooled", [False, True])
 def test_ratios_to_the_collected_probabilities_are_1(kind: type[GaussianMLP], pooled: bool) -> None:
-    policy = kind(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    policy = kind(2, 1, PolicyConfig([8]), torch.Generator().manual_seed(0))
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
     tasks = Counter().sample_tasks(N, torch.Generator())
     sampler = Sampler(Counter(), K, AdvantageEstimator(pooled=pooled))
     by_loss = {}
     for loss in LOSSES:
-        inner, phi = InnerLoop(policy, [0.5, 0.3], loss=loss), params
-        state = inner.init(phi)
+        inner = InnerLoop(policy, [0.5, 0.3], inner_loss=loss)
+        adapted = inner.start(params)
         for step in range(2):
-            samples = sampler.collect(policy, phi, tasks, TaskStreams(0, 0, step)).samples
+            samples = sampler.collect(policy, adapted.params, tasks, TaskStreams(0, 0, step)).samples
             assert samples.mask.mean() < 1  # there is padding
-            phi, state = inner.step(phi, state, samples)
-        by_loss[loss] = phi
+            adapted = inner.step(adapted, samples)
+        by_loss[loss] = adapted.params
     torch.testing.assert_close(by_loss["ratio"], by_loss["reinforce"], rtol=1e-4, atol=1e-5)
 
 
@@ -179,15 +179,14 @@ def test_the_global_stream_is_neither_read_nor_moved() -> None:
 
 
 def test_same_numbers_at_any_number_of_threads() -> None:
-    policy = GaussianMLP(2, 2, (100, 100), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(2, 2, PolicyConfig([100, 100]), torch.Generator().manual_seed(0))
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, 40)
     env = PointMass(horizon=10)
     tasks = env.sample_tasks(40, torch.Generator().manual_seed(1))
     batches = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
+    for number in (1, 2):
+        threads.use(number)
         batches.append(sampler(env, 20).collect(policy, params, tasks, TaskStreams(2)))
-    torch.set_num_threads(1)
     one, two = batches
     assert torch.equal(one.returns, two.returns)
     assert all(torch.equal(x, y) for x, y in zip(one.samples, two.samples, strict=True))
@@ -219,48 +218,6 @@ def test_tensors_of_a_wrong_shape_are_named(wrong: int, what: str) -> None:
         rollout(Misshapen(wrong))
 
 
-class Threaded(Counter):
-    """Runs on threads of its own, it says; notes how many are left to torch, and may fail."""
-
-    threaded = True
-
-    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
-        self.left = [torch.get_num_threads()]
-        return super().reset(tasks, episodes, streams)
-
-    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self.left.append(torch.get_num_threads())
-        if self.poison and len(self.left) > self.poisoned_step:
-            raise UserError("failed")
-        return super().step(actions)
-
-
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(1)
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_torch_has_one_thread_beside_those_of_the_environment() -> None:
-    env = Threaded()
-    rollout(env)
-    assert set(env.left) == {1}
-    assert torch.get_num_threads() == 3
-    with pytest.raises(UserError, match="failed"):
-        rollout(Threaded(poison=1.0, poisoned_step=2))
-    assert torch.get_num_threads() == 3
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_torch_keeps_its_threads_where_the_environment_has_none() -> None:
-    env = Threaded()
-    env.threaded = False
-    rollout(env)
-    assert set(env.left) == {3}
-
-
 class Opposite(GaussianMLP):
     """A policy of a user, with a forward of its own."""
 
@@ -270,7 +227,7 @@ class Opposite(GaussianMLP):
 
 
 def test_a_policy_with_its_own_forward_acts_by_it() -> None:
-    policy = Opposite(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+    policy = Opposite(2, 1, PolicyConfig([8]), torch.Generator().manual_seed(0))
     params = policy_and_params(N)[1]
     tasks = Counter().sample_tasks(N, torch.Generator())
     e = sampler(Counter()).rollout(policy, params, tasks, TaskStreams(0))
@@ -280,7 +237,7 @@ def test_a_policy_with_its_own_forward_acts_by_it() -> None:
 # Simulations that fail
 
 
-def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Batch:
+def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Experience:
     """10 steps of 2 ants on 2 tasks; the simulation `disturbed` falls apart in its third step."""
     env = AntDirection(horizon=10, num_threads=1)
     step, count = env.step, [0]
@@ -292,7 +249,7 @@ def ant_batch(disturbed: int | None = None, **changes: Tensor) -> Batch:
         return step(actions)
 
     env.step = disturbing  # type: ignore[method-assign]
-    policy = GaussianMLP(27, 8, (4,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianMLP(27, 8, PolicyConfig([4]), torch.Generator().manual_seed(0))
     theta = {name: changes.get(name, p.detach()) for name, p in policy.named_parameters()}
     tasks = torch.tensor([[1.0], [-1.0]])
     return sampler(env, 2).collect(policy, repeat(theta, 2), tasks, TaskStreams(0))

@@ -1,22 +1,148 @@
-"""From raw episodes to the samples of a policy-gradient loss."""
+"""From raw episodes to the samples of a policy-gradient loss: discounted returns, the linear feature baseline
+(Duan et al. 2016, appendix A.3), generalised advantage estimation, normalisation; all on padded episodes.
+"""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from meta_rl import ranks
-from meta_rl.baseline import features, fit_linear_baseline, predict
-from meta_rl.returns import Total, discounted_sum, explained_variance, gae, normalise, own
-from meta_rl.types import Samples, Trajectories
+from meta_rl import ranks, threads
+from meta_rl.types import STATES_PER_CHUNK, Samples, Trajectories
 
-STATES_PER_CHUNK = 8192  # of the tasks whose baselines are fitted at once, so that their features stay cached
+EPSILON = 1e-8
+
+Total = Callable[[Tensor], Tensor]  # of sums [N, ...] over each task's states, what a mean is taken over
 
 
-class AdvantageEstimator(NamedTuple):
+def own(x: Tensor) -> Tensor:
+    """The sums of the tasks themselves: every mean is one over the states of a task."""
+    return x
+
+
+def of_all(x: Tensor) -> Tensor:
+    """The sum over the tasks of all ranks, in the place of each task's own: a mean is one over all states."""
+    return ranks.sum_over_tasks(x).to(x).expand_as(x)
+
+
+def discounted_sum(x: Tensor, discount: float) -> Tensor:
+    """y_t = x_t + discount * y_{t+1} along the last axis."""
+    y = torch.empty_like(x)
+    running = torch.zeros_like(x[..., 0])
+    for t in range(x.shape[-1] - 1, -1, -1):
+        running = x[..., t] + discount * running
+        y[..., t] = running
+    return y
+
+
+def gae(
+    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float, last_value: Tensor
+) -> Tensor:
+    """Generalised advantage estimates (Schulman et al. 2016, equations 11 and 16); 0 on padding.
+
+    Args:
+        rewards: [..., T], 0 on padding.
+        values: [..., T] baseline's values of the observations.
+        mask: [..., T] 1 on valid steps.
+        gamma: Discount.
+        gae_lambda: 1 gives discounted returns minus the baseline.
+        last_value: [...] value of the observation after step T; 0 where the episode has ended.
+    """
+    values = values * mask
+    following = torch.cat([values[..., 1:], last_value[..., None]], -1)
+    delta = (rewards + gamma * following - values) * mask
+    return discounted_sum(delta, gamma * gae_lambda) * mask
+
+
+def masked_mean(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """Mean of x [..., B] over the valid entries of the last axis: [...]; 0 where there is none."""
+    # In float64, so that a float32 comes out alike however the entries are shared out among ranks.
+    sums = total((x * mask).sum(-1, dtype=torch.float64))
+    counts = total(mask.sum(-1, dtype=torch.float64))
+    return (sums / counts.clamp(min=1)).to(x)
+
+
+def normalise(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """Zero mean and unit standard deviation over the valid entries of the last axis; 0 on padding."""
+    centred = (x - masked_mean(x, mask, total)[..., None]) * mask
+    std = masked_mean(centred.square(), mask, total).sqrt()
+    return centred / (std[..., None] + EPSILON)
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = own) -> Tensor:
+    """1 - Var(returns - values) / Var(returns) over the valid entries of the last axis: [...]; 0 for none."""
+
+    def variance(x: Tensor) -> Tensor:
+        return masked_mean((x - masked_mean(x, mask, total)[..., None]).square(), mask, total)
+
+    explained = 1 - variance(returns - values) / variance(returns).clamp(min=EPSILON)
+    return explained * (mask > 0).any(-1)
+
+
+RIDGE = 1e-5
+MAX_RAISES = 10  # tenfold each, until the normal equations can be factorised
+
+
+def features(observations: Tensor, time: bool = True) -> Tensor:
+    """[..., T, O] -> [..., T, F] in float64: clipped observation, its square, 1, and t/100 with powers.
+
+    Without `time`, for values that do not depend on how many steps are left, its three columns are missing.
+    """
+    clipped = observations.clamp(-10, 10).double()
+    t = torch.arange(observations.shape[-2], device=observations.device, dtype=torch.float64) / 100
+    by_step = torch.stack([t**0, t, t**2, t**3] if time else [t**0], -1)
+    return torch.cat([clipped, clipped.square(), by_step.expand(*observations.shape[:-1], -1)], -1)
+
+
+def fit_linear_baseline(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Fit every task's baseline on its own valid steps.
+
+    Args:
+        x: [N, K, T, F] features in float64.
+        targets: [N, K, T], such as discounted returns.
+        mask: [N, K, T].
+
+    Returns:
+        The coefficients [N, F] in float64.
+    """
+    return solve(moments(x, targets, mask))
+
+
+def moments(x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[N, F, F + 1]: sums over the valid steps of x x^T, and beside it of x times the target."""
+    x = x.flatten(1, 2)  # [N, B, F]
+    weighted = (x * mask.flatten(1).double()[..., None]).transpose(1, 2)
+    return weighted @ torch.cat([x, targets.flatten(1).double()[..., None]], -1)
+
+
+def solve(sums: Tensor) -> Tensor:
+    """Coefficients [N, F] of ridge regressions from their `moments` [N, F, F + 1].
+
+    Where normal equations are singular the ridge is raised tenfold until they are not.
+    """
+    gram, moment = sums.tensor_split([sums.shape[-1] - 1], -1)
+    eye = torch.eye(gram.shape[-1], dtype=torch.float64, device=gram.device)
+    ridge = torch.full((len(gram), 1, 1), RIDGE, dtype=torch.float64, device=gram.device)
+    factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
+    for _ in range(MAX_RAISES):
+        if not failed.any():
+            break
+        ridge = torch.where(failed.bool()[:, None, None], ridge * 10, ridge)
+        factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
+    return torch.cholesky_solve(moment, factor).squeeze(-1)
+
+
+def predict(coefficients: Tensor, x: Tensor) -> Tensor:
+    """Values [N, K, T] in float64 of features [N, K, T, F]."""
+    return torch.einsum("nktf,nf->nkt", x, coefficients)
+
+
+@dataclass(frozen=True)
+class AdvantageEstimator:
     """Linear baseline, GAE and normalisation, per task or over all tasks.
 
-    Attributes:
+    Args:
         gamma: Discount in (0, 1].
         gae_lambda: GAE's lambda in [0, 1].
         bootstrap_horizon: Continue an episode that the horizon cut off with the baseline's value, instead
@@ -24,6 +150,9 @@ class AdvantageEstimator(NamedTuple):
             has no features of time, and is fitted to the continued returns.
         pooled: Treat the episodes of all tasks, those of other ranks too, as those of one: a single
             baseline, a single normalisation.
+
+    Raises:
+        ValueError: for values outside their range.
     """
 
     gamma: float = 0.99
@@ -31,20 +160,17 @@ class AdvantageEstimator(NamedTuple):
     bootstrap_horizon: bool = False
     pooled: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 < self.gamma <= 1:
+            raise ValueError(f"gamma must lie in (0, 1], got {self.gamma}")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"gae_lambda must lie in [0, 1], got {self.gae_lambda}")
+
     def __call__(self, episodes: Trajectories) -> tuple[Samples, Tensor]:
         """Samples with normalised advantages, and the baseline's explained variance [N]."""
-        if not self.pooled:
-            return self._per_task(episodes)
-        tasks = len(episodes.rewards)
-        samples, explained = self._per_task(Trajectories(*(x.flatten(0, 1)[None] for x in episodes)))
-        return Samples(*(x[0].unflatten(0, (tasks, -1)) for x in samples)), explained.expand(tasks)
-
-    def _per_task(self, episodes: Trajectories) -> tuple[Samples, Tensor]:
+        total = of_all if self.pooled else own
         returns = discounted_sum(episodes.rewards, self.gamma)
-        chunk = max(1, STATES_PER_CHUNK // returns[0].numel())
-        parts = zip(*(x.split(chunk) for x in (*episodes, returns)), strict=True)
-        fits = [self._baseline(Trajectories(*part[:-1]), part[-1]) for part in parts]
-        values, last_value = (torch.cat(x).to(returns) for x in zip(*fits, strict=True))
+        values, last_value = (x.to(returns) for x in self._baseline(episodes, returns))
         to_end = self._discount_to_end(returns[..., None])
         continued = returns + to_end[:, 0] * last_value[..., None]
         advantages = gae(episodes.rewards, values, episodes.mask, self.gamma, self.gae_lambda, last_value)
@@ -52,28 +178,49 @@ class AdvantageEstimator(NamedTuple):
         samples = Samples(
             observations=episodes.observations.flatten(1, 2),
             actions=episodes.actions.flatten(1, 2),
-            advantages=normalise(advantages.flatten(1), mask, self._total),
+            advantages=normalise(advantages.flatten(1), mask, total),
             mask=mask,
             log_probs=episodes.log_probs.flatten(1),
         )
-        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, self._total)
+        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, total)
 
     def _baseline(self, episodes: Trajectories, returns: Tensor) -> tuple[Tensor, Tensor]:
-        """Values [n, K, T] of a few tasks' states, and [n, K] of what follows the last, 0 for nothing."""
-        x = features(episodes.observations, time=not self.bootstrap_horizon)  # [n, K, T, F]
-        if not self.bootstrap_horizon:
-            values = predict(fit_linear_baseline(x, returns, episodes.mask, self._total), x)
-            return values, torch.zeros_like(values[..., 0])
-        last = features(episodes.last_observations[:, :, None], time=False)
-        last = last * episodes.truncated[..., None, None]
-        to_end = self._discount_to_end(x)
-        coefficients = fit_linear_baseline(x - to_end * last, returns, episodes.mask, self._total)
-        return predict(coefficients, x), predict(coefficients, last).squeeze(-1)
+        """Values [N, K, T] of all states, and [N, K] of what follows the last one, 0 for nothing.
 
-    @property
-    def _total(self) -> Total:
-        """Over which steps a mean is one."""
-        return ranks.total if self.pooled else own
+        The features of a chunk of tasks stay in the cache; with a baseline for all they are made twice.
+        """
+        chunks = ranks.chunks(len(returns), returns[0].numel(), STATES_PER_CHUNK)
+        parts = [(Trajectories(*(x[part] for x in episodes)), returns[part]) for part in chunks]
+        shared: Tensor | None = None
+        if self.pooled:
+
+            def sums(part: tuple[Trajectories, Tensor]) -> Tensor:
+                return moments(self._regressors(*self._features(part[0])), part[1], part[0].mask).sum(0)
+
+            shared = solve(ranks.total(threads.each(sums, parts))[None])
+
+        def values_of(part: tuple[Trajectories, Tensor]) -> tuple[Tensor, Tensor]:
+            x, last = self._features(part[0])
+            if shared is None:
+                fitted = fit_linear_baseline(self._regressors(x, last), part[1], part[0].mask)
+            else:
+                fitted = shared.expand(len(x), -1)
+            return predict(fitted, x), predict(fitted, last).squeeze(-1)
+
+        values, last_values = zip(*threads.each(values_of, parts), strict=True)
+        return torch.cat(values), torch.cat(last_values)
+
+    def _features(self, episodes: Trajectories) -> tuple[Tensor, Tensor]:
+        """Those of all states [n, K, T, F] and of the last ones [n, K, 1, F], 0 where nothing follows."""
+        x = features(episodes.observations, time=not self.bootstrap_horizon)
+        if not self.bootstrap_horizon:
+            return x, torch.zeros_like(x[:, :, :1])
+        last = features(episodes.last_observations[:, :, None], time=False)
+        return x, last * episodes.truncated[..., None, None]
+
+    def _regressors(self, x: Tensor, last: Tensor) -> Tensor:
+        """What the returns are regressed on, so that the coefficients are the baseline's: [n, K, T, F]."""
+        return x - self._discount_to_end(x) * last if self.bootstrap_horizon else x
 
     def _discount_to_end(self, x: Tensor) -> Tensor:
         """gamma^(T - t) as [T, 1], for an x [..., T, F].

@@ -32,7 +32,7 @@ def find_failures(trace: Trace, truncated: Tensor, reported: Sequence[Failure]) 
     """Every failed episode once, the earliest failure first.
 
     Args:
-        trace: Of all steps.
+        trace: What the environment returned in all steps.
         truncated: [N, K] True where an episode reached the horizon.
         reported: Failures that the environment tells of; their causes are nearer to the origin.
     """
@@ -64,11 +64,11 @@ def judge(
     """Return if the run may go on, on all ranks alike.
 
     Args:
-        episodes: Of this rank.
-        trace: Of these episodes.
-        failures: Among them.
-        on_failure: Whether a few of them stop the run. More than half of all ranks' always do: then it is
-            rather a bug in the task family.
+        episodes: The episodes of this rank.
+        trace: What the environment returned in them.
+        failures: The failed ones among them.
+        on_failure: `stop` if a single failure stops the run. That of more than half of all episodes
+            always does, since then there is rather a bug in the task family.
         first: Index of this rank's first task among those of all ranks.
 
     Raises:
@@ -77,7 +77,7 @@ def judge(
     """
     wild = ~finite(episodes.actions)  # [N, K, T]
     tally = torch.tensor([int(wild.any()), len(failures), wild[..., 0].numel()], dtype=torch.float64)
-    wild_ranks, failed, total = map(int, ranks.total(tally.to(wild.device)).tolist())
+    wild_ranks, failed, total = map(int, ranks.total([tally.to(wild.device)]).tolist())
     dump = {**episodes._asdict(), "rewards": trace.rewards, "failures": [f._asdict() for f in failures]}
     if wild_ranks:
         raise NonFiniteError(_first_action(wild, first), dump)

@@ -2,19 +2,21 @@
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torchopt
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torchopt.base import GradientTransformation
 
+from meta_rl import ranks, threads
 from meta_rl.errors import UserError
 from meta_rl.losses import ratio_loss, reinforce_loss
-from meta_rl.policy import Gaussian, GaussianMLP
-from meta_rl.types import Params, Samples
+from meta_rl.mlp import loss_gradient
+from meta_rl.policy import GaussianMLP, distribution
+from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 
 # What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
 # derivative finite where a gradient is exactly 0, as a dead unit's is.
@@ -23,34 +25,14 @@ POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_valu
 Loss = Literal["reinforce", "ratio"]
 LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss}
 
-# States of the tasks that are processed together: a few arrays of 8192 x 100 activations stay in the cache.
-STATES_PER_CHUNK = 8192
 
+class Adapted(NamedTuple):
+    """The parameters of all tasks on their way, with what their optimizer remembers."""
 
-class InnerState(NamedTuple):
-    """A fresh optimizer for each adaptation (torchopt's momentum remembers its first call), and its state."""
-
-    optimizer: GradientTransformation
-    state: Any
-    index: int  # gradient steps taken
-
-
-def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Gaussian:
-    """Action distributions [N, B, A] of per-task parameters [N, ...] at observations [N, B, O]."""
-    if type(policy) is GaussianMLP:  # a class derived from it may have another `forward`
-        mean, log_std = policy.forward_tasks(params, observations)
-        return Gaussian(mean, log_std.expand_as(mean))
-
-    def one_task(task_params: Params, task_observations: Tensor) -> Gaussian:
-        mean, log_std = functional_call(policy, task_params, (task_observations,))
-        return Gaussian(mean, log_std.expand_as(mean))
-
-    return vmap(one_task)(params, observations)
-
-
-def repeat(params: Params, tasks: int) -> Params:
-    """Give every task the same parameters: [...] -> [N, ...], without a copy."""
-    return {name: value.expand(tasks, *value.shape) for name, value in params.items()}
+    params: Params  # [N, ...]
+    optimizer: GradientTransformation  # one for each adaptation: torchopt's momentum remembers its first call
+    state: Any  # of the optimizer
+    steps: int  # gradient steps taken
 
 
 class InnerLoop:
@@ -59,16 +41,16 @@ class InnerLoop:
     Args:
         policy: Module that maps observations to a `Gaussian`.
         inner_lr: Learning rate of every step, or one rate a step; the last one serves all later steps.
-        optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
-        optimizer_args: Its further arguments, such as {momentum: 0.9}.
+        inner_optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
+        inner_optimizer_args: The optimizer's further arguments, such as {momentum: 0.9}.
         adapt_log_std: Whether adaptation also moves the standard deviation.
         scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
             proportional to the gradient. Derivatives go through the variance as well.
-        loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients are the same. What
-            differs is how the step depends on where it starts from: MAML's derivatives, and the line search
-            of MAML and FOMAML. See `losses.ratio_loss`.
+        inner_loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients agree.
+            What differs is how the step depends on where it starts from: MAML's derivatives, and the line
+            search of MAML and FOMAML. See `losses.ratio_loss`.
 
     Raises:
         ValueError: for a rate that is not positive, and for an unknown loss, optimizer or argument.
@@ -78,18 +60,18 @@ class InnerLoop:
     def __init__(
         self,
         policy: nn.Module,
-        inner_lr: float | Sequence[float],
-        optimizer: str = "sgd",
-        optimizer_args: dict[str, Any] | None = None,
+        inner_lr: float | list[float] = 0.1,
+        inner_optimizer: str = "sgd",
+        inner_optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
-        loss: Loss = "reinforce",
+        inner_loss: Loss = "reinforce",
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
         if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
             raise ValueError(f"inner_lr must be positive and finite, got {inner_lr}")
-        self._optimizer = (optimizer, dict(optimizer_args or {}))
+        self._optimizer = (inner_optimizer, dict(inner_optimizer_args or {}))
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
         if scale_by_variance and not hasattr(policy, "variance"):
             raise UserError(
@@ -98,53 +80,54 @@ class InnerLoop:
             )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance
-        if loss not in LOSSES:
-            raise ValueError(f"inner_loss must be one of {', '.join(LOSSES)}, got {loss}")
-        self.loss: Loss = loss
+        if inner_loss not in LOSSES:
+            raise ValueError(f"inner_loss must be one of {', '.join(LOSSES)}, got {inner_loss}")
+        self.loss: Loss = inner_loss
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
-    def init(self, params: Params) -> InnerState:
-        """State before the first step, for per-task parameters [N, ...]."""
+    def start(self, params: Params) -> Adapted:
+        """Before the first step, at per-task parameters [N, ...]."""
         optimizer = make_optimizer(*self._optimizer)
-        return InnerState(optimizer, optimizer.init(params), 0)
+        return Adapted(params, optimizer, optimizer.init(params), 0)
 
-    def step(self, params: Params, state: InnerState, samples: Samples) -> tuple[Params, InnerState]:
-        """One gradient step of every task. The result is differentiable with respect to `params`."""
+    def step(self, adapted: Adapted, samples: Samples) -> Adapted:
+        """One gradient step of every task. The result is differentiable with respect to `adapted.params`."""
+        params, optimizer, state, steps = adapted
         grads = self._gradients(params, samples)
-        updates, inner = state.optimizer.update(grads, state.state, params=params, inplace=False)
-        rate: float | Tensor = self.rates[min(state.index, len(self.rates) - 1)]
+        updates, state = optimizer.update(grads, state, params=params, inplace=False)
+        rate: float | Tensor = self.rates[min(steps, len(self.rates) - 1)]
         if self.scale_by_variance:
             rate = rate * cast(GaussianMLP, self.policy).variance(params)
         updates = {
             name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
             for name, u in updates.items()
         }
-        adapted = torchopt.apply_updates(params, updates, inplace=False)
-        return adapted, InnerState(state.optimizer, inner, state.index + 1)
+        params = torchopt.apply_updates(params, updates, inplace=False)
+        return Adapted(params, optimizer, state, steps + 1)
 
-    def adapt(self, params: Params, support: Sequence[Samples]) -> Params:
-        """Replay all gradient steps, one for each element of `support`: [N, ...] -> [N, ...]."""
-        state = self.init(params)
+    def replay(self, params: Params, support: Sequence[Samples]) -> Params:
+        """All gradient steps again, one on each element of `support`: [N, ...] -> [N, ...]."""
+        adapted = self.start(params)
         for samples in support:
-            params, state = self.step(params, state, samples)
-        return params
+            adapted = self.step(adapted, samples)
+        return adapted.params
 
     def _gradients(self, params: Params, samples: Samples) -> Params:
         """The gradient of every task's loss by its own parameters: [N, ...]."""
         if torch.is_grad_enabled():  # to be differentiated again: the caller decides on the number of tasks
             return self._gradients_at_once(params, samples)
-        size = max(1, STATES_PER_CHUNK // samples.mask.shape[1])
-        starts = range(0, len(samples.mask), size)
-        parts = [
-            self._gradients_at_once(
-                {name: value[i : i + size] for name, value in params.items()},
-                Samples(*(x[i : i + size] for x in samples)),
-            )
-            for i in starts
-        ]
+
+        def of_chunk(part: slice) -> Params:
+            of_tasks = {name: value[part] for name, value in params.items()}
+            return self._gradients_at_once(of_tasks, Samples(*(x[part] for x in samples)))
+
+        tasks, states = samples.mask.shape
+        parts = threads.each(of_chunk, ranks.chunks(tasks, states, STATES_PER_CHUNK))
         return {name: torch.cat([part[name] for part in parts]) for name in params}
 
     def _gradients_at_once(self, params: Params, samples: Samples) -> Params:
+        if type(self.policy) is GaussianMLP:
+            return loss_gradient(self.policy, params, samples, LOSSES[self.loss])
         again = torch.is_grad_enabled()
         with torch.enable_grad():
             params = {k: v if v.requires_grad else v.detach().requires_grad_() for k, v in params.items()}
@@ -173,3 +156,28 @@ def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformati
         return make(lr=1.0, **arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"inner_optimizer_args {arguments} do not fit torchopt.{name}: {error}") from None
+
+
+@torch.no_grad()
+def adaptation(
+    inner: InnerLoop, params: Params, gradient_steps: int, collect: Callable[[Params, int], Experience]
+) -> Iterator[tuple[Adapted, Experience]]:
+    """Adapt to all tasks: the parameters after 0, 1, ..., `gradient_steps` steps, each with episodes of them.
+
+    A step is taken on the episodes that came with the parameters before it. Training, evaluation and film all
+    adapt this way; in MAML's terms, the last pair is the query and those before it are the support:
+
+        *support, (adapted, query) = adaptation(inner, params, 1, collect)
+
+    Args:
+        inner: Takes the gradient steps.
+        params: [N, ...] where every task starts.
+        gradient_steps: How many; 0 or more.
+        collect: Episodes of per-task parameters [N, ...] after so many gradient steps.
+    """
+    adapted = inner.start(params)
+    for step in range(gradient_steps + 1):
+        episodes = collect(adapted.params, step)
+        yield adapted, episodes
+        if step < gradient_steps:
+            adapted = inner.step(adapted, episodes.samples)

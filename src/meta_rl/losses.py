@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from meta_rl.advantages import masked_mean
 from meta_rl.policy import Gaussian
-from meta_rl.returns import masked_mean
 from meta_rl.types import Samples
 
 

@@ -6,7 +6,7 @@ The objective, its gradient and its Fisher products are evaluated over chunks of
 averaged over the ranks, each of which has a share of the tasks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn.utils import parameters_to_vector
 
-from meta_rl import ranks
-from meta_rl.inner import STATES_PER_CHUNK, InnerLoop, distribution, repeat
+from meta_rl import ranks, threads
+from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
-from meta_rl.policy import Gaussian
-from meta_rl.states import thin
-from meta_rl.types import Params, Samples
+from meta_rl.mlp import mean_of_tasks
+from meta_rl.policy import Gaussian, GaussianMLP, distribution, repeat
+from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
 # Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
 # conjugate gradient would make a relative 1e-3 of a float32's last bits in a single step.
@@ -33,7 +33,7 @@ class _Linearisation(NamedTuple):
     outputs: Gaussian  # [n, B, A]
     cotangents: list[Tensor]  # leaves u, shaped as the outputs
     pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
-    weights: Tensor  # [n, B, 1] of each state in the mean over valid states and tasks
+    weights: Tensor  # [n, B, 1] of each state in the mean over valid states, times that of its task
 
 
 class MetaObjective:
@@ -50,7 +50,7 @@ class MetaObjective:
         first_order: Take d phi_i / d theta for the identity (FOMAML; Finn et al. 2017, section 5.2).
         fisher_fraction: Share of the query states that Fisher products use, in (0, 1].
         pooled: Let every valid state have the same weight in the means, instead of every task.
-        tasks_per_chunk: Tasks processed together; None picks a number by the states of a task.
+        states_per_chunk: States of the tasks that are processed together, unless a single task has more.
     """
 
     def __init__(
@@ -63,17 +63,16 @@ class MetaObjective:
         first_order: bool = False,
         fisher_fraction: float = 1.0,
         pooled: bool = False,
-        tasks_per_chunk: int | None = None,
+        states_per_chunk: int = STATES_PER_CHUNK,
     ) -> None:
         self.policy, self.inner, self.first_order = policy, inner, first_order
         self.support, self.adapted, self.query = support, adapted, query
         self.fisher_fraction = fisher_fraction
         self.tasks, states = query.mask.shape
         valid = query.mask.sum(-1)
-        self.weights = (
-            valid / ranks.mean(valid.mean()) if pooled else torch.ones_like(valid)
-        )  # [N], 1 on average
-        self.tasks_per_chunk = tasks_per_chunk or max(1, STATES_PER_CHUNK // states)
+        of_all = ranks.gather(valid.double()).mean().to(valid)
+        self.weights = valid / of_all if pooled else torch.ones_like(valid)  # [N], 1 on average
+        self.chunks = ranks.chunks(self.tasks, states, states_per_chunk)
         self._old: list[Gaussian] = []  # one a chunk: the adapted policies that collected the query data
         self._linearisations: list[_Linearisation] = []
 
@@ -82,24 +81,31 @@ class MetaObjective:
 
         Also fixes the old policies, and (`with_fisher`) prepares `fisher_product` at this point.
         """
-        self._old, self._linearisations = [], []
-        gradient = [torch.zeros_like(value, dtype=SUMS) for value in theta.values()]
-        loss = gradient[0].new_zeros(())
-        whole = self.fisher_fraction == 1
-        for chunk in self._chunks():
-            leaves, outputs = self._forward(theta, chunk)
-            self._old.append(Gaussian(*(x.detach() for x in outputs)))
-            chunk_loss, cotangents = self._loss_and_cotangents(outputs, chunk)
-            pullback = _pull_back(outputs, leaves, cotangents, keep_graph=with_fisher and whole)
-            loss += chunk_loss
-            gradient = [sums + over_tasks(g) for sums, g in zip(gradient, pullback, strict=True)]
-            if with_fisher and whole:
-                weights = self._state_weights(chunk)
-                self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
+        whole = with_fisher and self.fisher_fraction == 1
+        parts = threads.each(lambda chunk: self._part_of_gradient(theta, chunk, whole), self._chunks())
+        losses, gradients, self._old, linearisations = map(list, zip(*parts, strict=True))
+        self._linearisations = linearisations if whole else []
         if with_fisher and not whole:
             self._linearise(theta)
-        loss, *gradient = (x.to(self.query.mask) for x in ranks.means([loss, *gradient]))
-        return loss, gradient
+        loss = self._mean(losses)
+        gradient = self._mean(gradients).split([value.numel() for value in theta.values()])
+        return loss, [g.view_as(value) for g, value in zip(gradient, theta.values(), strict=True)]
+
+    def _part_of_gradient(
+        self, theta: Params, chunk: "_Chunk", keep_graph: bool
+    ) -> tuple[Tensor, Tensor, Gaussian, "_Linearisation"]:
+        """A chunk's sums of loss and flat gradient, its old policies, and what Fisher products need."""
+        leaves, outputs = self._forward(theta, chunk)
+        old = Gaussian(*(x.detach() for x in outputs))
+        loss, cotangents = self._loss_and_cotangents(outputs, chunk)
+        pullback = _pull_back(outputs, leaves, cotangents, keep_graph)
+        gradient = parameters_to_vector([over_tasks(g) for g in pullback])
+        linearisation = _Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
+        return loss, gradient, old, linearisation
+
+    def _mean(self, parts: Sequence[Tensor]) -> Tensor:
+        """The mean over all tasks of sums over the tasks of chunks."""
+        return (ranks.total(parts) / (self.tasks * ranks.size())).to(self.query.mask)
 
     def _linearise(self, theta: Params) -> None:
         """Prepare Fisher products on a share of the query states.
@@ -107,20 +113,24 @@ class MetaObjective:
         The support keeps all: the gradient has passed through the noise of its Hessian, and only that same
         Hessian tells how far such a step moves the adapted policies.
         """
-        only_query = self.first_order or not self.support
-        size = round(self.tasks_per_chunk / self.fisher_fraction) if only_query else self.tasks_per_chunk
-        for chunk in self._chunks(size):
+        chunks = self.chunks
+        if self.first_order or not self.support:
+            states = max(1, round(self.fisher_fraction * self.query.mask.shape[1]))
+            chunks = ranks.chunks(self.tasks, states, STATES_PER_CHUNK)
+
+        def linearise(chunk: _Chunk) -> _Linearisation:
             chunk = chunk._replace(query=thin(chunk.query, self.fisher_fraction))
             leaves, outputs = self._forward(theta, chunk)
             cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
-            weights = self._state_weights(chunk)
-            self._linearisations.append(_Linearisation(leaves, outputs, cotangents, pullback, weights))
+            return _Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
+
+        self._linearisations = threads.each(linearise, self._chunks(chunks))
 
     def _state_weights(self, chunk: "_Chunk") -> Tensor:
         mask = chunk.query.mask
         valid = mask.sum(-1, keepdim=True).clamp(min=1)
-        return (chunk.weights[:, None] * mask / valid / self.tasks)[..., None]
+        return (chunk.weights[:, None] * mask / valid)[..., None]
 
     def fisher_product(self, vector: Tensor) -> Tensor:
         """mean_i J_i^T F_i J_i v for a flat vector: the Hessian of the mean KL at the point of `gradient`.
@@ -128,39 +138,43 @@ class MetaObjective:
         J_i is the derivative of task i's distribution parameters by theta, through the inner loop, and F_i
         their Fisher matrix. The Gauss-Newton form is exact there because the KL's own gradient vanishes.
         """
-        result = torch.zeros_like(vector, dtype=SUMS)
-        for part in self._linearisations:
+
+        def product(part: _Linearisation) -> Tensor:
             pieces = vector.split([p[0].numel() for p in part.theta])
             v = [x.view_as(p[0]).expand_as(p) for x, p in zip(pieces, part.theta, strict=True)]
             tangent = Gaussian(*torch.autograd.grad(part.pullback, part.cotangents, v, retain_graph=True))
             image = part.outputs.fisher(tangent)
             weighted = [(x * part.weights).detach() for x in image]
-            product = torch.autograd.grad(part.outputs, part.theta, weighted, retain_graph=True)
-            result += parameters_to_vector([over_tasks(p) for p in product])
-        return ranks.mean(result).to(vector)
+            of_tasks = torch.autograd.grad(part.outputs, part.theta, weighted, retain_graph=True)
+            return parameters_to_vector([over_tasks(x) for x in of_tasks])
+
+        return self._mean(threads.each(product, self._linearisations))
 
     @torch.no_grad()
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
-        loss = kl = torch.zeros((), dtype=SUMS, device=self.query.mask.device)
-        for (support, _, query, weights), old in zip(self._chunks(), self._old, strict=True):
-            phi = self.inner.adapt(repeat(theta, len(query.mask)), support)
-            outputs = distribution(self.policy, phi, query.observations)
-            loss = loss + over_tasks(weights * vmap(surrogate_loss)(outputs, old, query)) / self.tasks
-            kl = kl + over_tasks(weights * vmap(mean_kl)(old, outputs, query.mask)) / self.tasks
-        loss, kl = (x.to(query.mask) for x in ranks.means([loss, kl]))
+
+        def part(chunk: _Chunk, old: Gaussian) -> Tensor:
+            phi = self.inner.replay(repeat(theta, len(chunk.query.mask)), chunk.support)
+            outputs = distribution(self.policy, phi, chunk.query.observations)
+            loss = chunk.weights * vmap(surrogate_loss)(outputs, old, chunk.query)
+            kl = chunk.weights * vmap(mean_kl)(old, outputs, chunk.query.mask)
+            return torch.stack([over_tasks(loss), over_tasks(kl)])
+
+        pairs = list(zip(self._chunks(), self._old, strict=True))
+        loss, kl = self._mean(threads.each(lambda pair: part(*pair), pairs))
         return loss, kl
 
-    def _chunks(self, size: int | None = None) -> Iterator["_Chunk"]:
-        size = size or self.tasks_per_chunk
-        for first in range(0, self.tasks, size):
-            part = slice(first, first + size)
-            yield _Chunk(
+    def _chunks(self, chunks: Sequence[slice] | None = None) -> list["_Chunk"]:
+        return [
+            _Chunk(
                 [Samples(*(x[part] for x in samples)) for samples in self.support],
                 {name: value[part] for name, value in self.adapted.items()},
                 Samples(*(x[part] for x in self.query)),
                 self.weights[part],
             )
+            for part in chunks or self.chunks
+        ]
 
     def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Gaussian]:
         """Leaves for theta, one copy a task, and the adapted policies' distributions as functions of them.
@@ -172,17 +186,25 @@ class MetaObjective:
         with torch.enable_grad():
             phi = leaves
             if not self.first_order:
-                phi = self.inner.adapt(phi, chunk.support)
+                phi = self.inner.replay(phi, chunk.support)
             phi = {name: value + (chunk.adapted[name] - value).detach() for name, value in phi.items()}
-            outputs = distribution(self.policy, phi, chunk.query.observations)
+            outputs = self._distribution(phi, chunk.query.observations)
         return list(leaves.values()), outputs
+
+    def _distribution(self, params: Params, observations: Tensor) -> Gaussian:
+        """The same as `policy.distribution`; of an MLP with derivatives that are written out."""
+        if type(self.policy) is not GaussianMLP:
+            return distribution(self.policy, params, observations)
+        mean = mean_of_tasks(self.policy, params, observations)
+        log_std = params["log_std"].clamp(min=self.policy.min_log_std)
+        return Gaussian(mean, log_std[:, None].expand_as(mean))
 
     def _loss_and_cotangents(self, outputs: Gaussian, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
         leaves = Gaussian(*(x.detach().requires_grad_() for x in outputs))
         old = Gaussian(*(x.detach() for x in outputs))
         with torch.enable_grad():
-            losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query) / self.tasks
+            losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)
         cotangents = torch.autograd.grad(losses.sum(), leaves)
         return over_tasks(losses.detach()), [x.requires_grad_() for x in cotangents]
 

@@ -1,14 +1,15 @@
-"""The Gaussian policy, its log-probability, its KL divergence and its Fisher information."""
+"""The Gaussian policy with its running normaliser of observations, and every task's own copy of it."""
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
-from meta_rl.normalizer import RunningNormalizer
+from meta_rl import ranks
 from meta_rl.types import Params
 
 NONLINEARITIES = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
@@ -40,59 +41,72 @@ class Gaussian(NamedTuple):
         return Gaussian(tangent.mean * torch.exp(-2 * self.log_std), 2 * tangent.log_std)
 
 
+@dataclass
+class PolicyConfig:
+    """Shape and initial values of a `GaussianMLP`: the keys of `model.policy`.
+
+    Args:
+        hidden_sizes: Width of each hidden layer.
+        nonlinearity: Between the layers.
+        init_std: Initial standard deviation of the actions.
+        output_gain: Factor on the last layer's initial weights. A small one, such as 0.01, lets all actions
+            start around 0, whatever the observation (Andrychowicz et al. 2021, section 3.2).
+        min_std: Lower bound of the standard deviation. Below it the parameter has no gradient, so a policy
+            that reaches the bound stays there.
+        normalize_observations: Whether the layers see observations in units of their running spread.
+
+    Raises:
+        ValueError: if a width is below 1, or a standard deviation or `output_gain` is not positive.
+    """
+
+    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
+    nonlinearity: Literal["relu", "tanh", "elu"] = "relu"
+    init_std: float = 1.0
+    output_gain: float = 1.0
+    min_std: float = 1e-6
+    normalize_observations: bool = False
+
+    def __post_init__(self) -> None:
+        if any(size < 1 for size in self.hidden_sizes):
+            raise ValueError(f"hidden_sizes must be positive, got {list(self.hidden_sizes)}")
+        if not 0 < self.min_std <= self.init_std < math.inf:
+            low, std = self.min_std, self.init_std
+            raise ValueError(f"init_std must be finite and at least min_std > 0, got {std} and min_std={low}")
+        if not 0 < self.output_gain < math.inf:
+            raise ValueError(f"output_gain must be positive and finite, got {self.output_gain}")
+
+
 class GaussianMLP(nn.Module):
     """An MLP for the mean and a state-independent log standard deviation, itself a parameter.
 
     Args:
         observation_size: O.
         action_size: A.
-        hidden_sizes: Width of each hidden layer.
-        nonlinearity: Between the layers.
-        init_std: Initial standard deviation.
-        output_gain: Factor on the last layer's initial weights. A small one, such as 0.01, lets all actions
-            start around 0, whatever the observation (Andrychowicz et al. 2021, section 3.2).
-        min_std: Lower bound of the standard deviation. Below it the parameter has no gradient, so a policy
-            that reaches the bound stays there.
-        normalize_observations: Whether the layers see observations in units of their running spread.
+        config: Shape and initial values; those of `PolicyConfig()` if None.
         generator: Source of the initial weights (Glorot-uniform; biases 0), the global one if None.
-
-    Raises:
-        ValueError: if a width is below 1, or a standard deviation or `output_gain` is not positive.
     """
 
     def __init__(
         self,
         observation_size: int,
         action_size: int,
-        hidden_sizes: Sequence[int] = (100, 100),
-        nonlinearity: Literal["relu", "tanh", "elu"] = "relu",
-        init_std: float = 1.0,
-        output_gain: float = 1.0,
-        min_std: float = 1e-6,
-        normalize_observations: bool = False,
+        config: PolicyConfig | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if any(size < 1 for size in hidden_sizes):
-            raise ValueError(f"hidden_sizes must be positive, got {list(hidden_sizes)}")
-        if not 0 < min_std <= init_std < math.inf:
-            raise ValueError(
-                f"init_std must be finite and at least min_std > 0, got {init_std} and min_std={min_std}"
-            )
-        if not 0 < output_gain < math.inf:
-            raise ValueError(f"output_gain must be positive and finite, got {output_gain}")
-        sizes = [observation_size, *hidden_sizes]
+        config = config or PolicyConfig()
+        sizes = [observation_size, *config.hidden_sizes]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), NONLINEARITIES[nonlinearity]()]
+            layers += [nn.Linear(fan_in, fan_out), NONLINEARITIES[config.nonlinearity]()]
         last = nn.Linear(sizes[-1], action_size)
         self.mean = nn.Sequential(*layers, last)
-        self.log_std = nn.Parameter(torch.full((action_size,), math.log(init_std)))
-        self.min_log_std = math.log(min_std)
-        self.normalizer = RunningNormalizer(observation_size) if normalize_observations else None
+        self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.init_std)))
+        self.min_log_std = math.log(config.min_std)
+        self.normalizer = RunningNormalizer(observation_size) if config.normalize_observations else None
         for module in self.mean:
             if isinstance(module, nn.Linear):
-                gain = output_gain if module is last else 1.0
+                gain = config.output_gain if module is last else 1.0
                 nn.init.xavier_uniform_(module.weight, gain, generator=generator)
                 nn.init.zeros_(module.bias)
 
@@ -104,7 +118,7 @@ class GaussianMLP(nn.Module):
     def forward_tasks(self, params: Params, observations: Tensor) -> Gaussian:
         """`forward` with every task's own parameters [N, ...], at observations [N, K, O].
 
-        The same as `inner.distribution` without what vmap costs at each call: half the time of small batches.
+        The same as vmap over `forward`, without what vmap costs at each call: half the time of small batches.
         """
         hidden = self._normalized(observations)
         for name, module in self.mean.named_children():
@@ -121,3 +135,83 @@ class GaussianMLP(nn.Module):
 
     def _normalized(self, observations: Tensor) -> Tensor:
         return observations if self.normalizer is None else self.normalizer(observations)
+
+
+LIMIT = 10.0  # standard deviations: a rare collision must not drown every other observation
+OUTLIER = 100.0  # standard deviations, of 1 at least: as far as a state may pull the statistics
+VARIANCE_FLOOR = 1e-8  # added to the variance: an observation that never varies stays 0
+
+
+class RunningNormalizer(nn.Module):
+    """(x - mean) / std of every observation, over all states it was shown; the identity before the first.
+
+    The statistics are buffers, so that a checkpoint holds them; they have no gradient, and adaptation to a
+    task leaves them alone. They change only in `update`, between iterations: within one, the policies that
+    collect the episodes, adapt and are improved see one and the same scale.
+
+    Args:
+        size: O, the number of observations.
+    """
+
+    mean: Tensor  # [O]
+    variance: Tensor  # [O]
+    count: Tensor  # [] states so far
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Normalised observations [..., O], within +-LIMIT."""
+        scale = (self.variance + VARIANCE_FLOOR).rsqrt().to(observations)
+        return ((observations - self.mean.to(observations)) * scale).clamp(-LIMIT, LIMIT)
+
+    @torch.no_grad()
+    def update(self, observations: Tensor, mask: Tensor) -> None:
+        """Take in the valid states of all ranks (Chan, Golub and LeVeque 1983, equation 2.1).
+
+        Once there are statistics, a state counts as at most `OUTLIER` standard deviations from their mean: a
+        simulation that explodes would otherwise hide all differences between ordinary states for good.
+
+        Args:
+            observations: [N, B, O].
+            mask: [N, B], 1 for a valid state and 0 for padding.
+        """
+        weights = mask.double()[..., None]
+        # About the old mean, so that nothing cancels.
+        x = observations.double() - self.mean
+        if self.count > 0:
+            far = OUTLIER * self.variance.sqrt().clamp(min=1)
+            x = x.clamp(-far, far)
+        x = x * weights
+        columns = weights.sum(1).expand(-1, x.shape[-1]), x.sum(1), x.square().sum(1)
+        sums = ranks.sum_over_tasks(torch.stack(columns, 1))
+        new, shift = sums[0, 0], sums[1] / sums[0].clamp(min=1)
+        total = self.count + new
+        if total == 0:
+            return
+        spread = sums[2] - new * shift.square()  # of the new states about their own mean
+        spread = spread + self.count * self.variance + self.count * new / total * shift.square()
+        self.variance.copy_((spread / total).clamp(min=0))
+        self.mean.add_(shift * new / total)
+        self.count.copy_(total)
+
+
+def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Gaussian:
+    """Action distributions [N, B, A] of per-task parameters [N, ...] at observations [N, B, O]."""
+    if type(policy) is GaussianMLP:  # a class derived from it may have another `forward`
+        mean, log_std = policy.forward_tasks(params, observations)
+        return Gaussian(mean, log_std.expand_as(mean))
+
+    def one_task(task_params: Params, task_observations: Tensor) -> Gaussian:
+        mean, log_std = functional_call(policy, task_params, (task_observations,))
+        return Gaussian(mean, log_std.expand_as(mean))
+
+    return vmap(one_task)(params, observations)
+
+
+def repeat(params: Params, tasks: int) -> Params:
+    """Give every task the same parameters: [...] -> [N, ...], without a copy."""
+    return {name: value.expand(tasks, *value.shape) for name, value in params.items()}

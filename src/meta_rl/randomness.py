@@ -38,9 +38,9 @@ class TaskStreams:
     """A stream for each of a batch's tasks; repeated draws go on where the last one ended.
 
     Args:
-        seed: Of the run.
-        iteration: Meta-iteration.
-        phase: What the episodes are for.
+        seed: The run's seed.
+        iteration: Number of the meta-iteration, from 0.
+        phase: What the episodes are for, a `Phase` plus the inner step.
         first: Index of the batch's first task among all tasks of the iteration.
     """
 
@@ -49,12 +49,22 @@ class TaskStreams:
         self.first = first
         self._generators: list[torch.Generator] = []
 
+    def part(self, tasks: slice) -> "TaskStreams":
+        """The streams of some of the tasks. They are the same streams: draws from either go on in both."""
+        self._prepare(tasks.stop)
+        part = TaskStreams(*self.purpose, self.first + tasks.start)
+        part._generators = self._generators[tasks]
+        return part
+
     def draw(self, tasks: int, sample: Callable[[torch.Generator], Tensor]) -> Tensor:
         """What `sample` draws for each of `tasks` tasks from the task's own generator: [tasks, ...].
 
         >>> TaskStreams(seed=1).draw(3, lambda g: torch.rand(5, 2, generator=g)).shape
         torch.Size([3, 5, 2])
         """
+        self._prepare(tasks)
+        return torch.stack([sample(g) for g in self._generators[:tasks]])
+
+    def _prepare(self, tasks: int) -> None:
         for index in range(len(self._generators), tasks):
             self._generators.append(generator(*self.purpose, self.first + index))
-        return torch.stack([sample(g) for g in self._generators[:tasks]])

@@ -4,9 +4,10 @@ Without a process group there is one rank, and every function returns what it wa
 same bits, so that whatever they decide by them they decide alike.
 """
 
+import math
 from collections.abc import Sequence
 
-from torch import Tensor, cat, distributed, empty_like
+from torch import Tensor, cat, distributed, empty_like, float64, stack
 
 
 def size() -> int:
@@ -19,23 +20,32 @@ def index() -> int:
     return distributed.get_rank() if _together() else 0
 
 
-def total(x: Tensor) -> Tensor:
-    """The sum over ranks of their tensors of one shape."""
-    return _reduce(x, distributed.ReduceOp.SUM)
+def chunks(tasks: int, states: int, most: int) -> list[slice]:
+    """This rank's `tasks` in chunks that are the same with 1, 2 and 4 ranks, and with any number of threads.
+
+    Args:
+        tasks: Tasks of this rank.
+        states: States of each.
+        most: States of a chunk, unless a single task has more.
+    """
+    together = tasks * size()
+    unit = together // math.gcd(together, 4)  # what a rank has at least
+    length = max(n for n in range(1, unit + 1) if unit % n == 0 and (n == 1 or n * states <= most))
+    length = math.gcd(length, tasks)
+    return [slice(first, first + length) for first in range(0, tasks, length)]
 
 
-def mean(x: Tensor) -> Tensor:
-    """The mean over ranks: since their shares are equal, of means over tasks the mean over all tasks."""
-    return total(x) / size()
+def total(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of the parts of all ranks, tensors of one shape, in float64.
+
+    They are added in one order, however many ranks they come from, so that the sum's bits are the same.
+    """
+    return gather(stack([part.to(float64) for part in parts])).sum(0)
 
 
-def means(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The mean over ranks of each of the tensors, in a single message."""
-    if not _together():
-        return list(tensors)
-    flat = mean(cat([x.reshape(-1) for x in tensors]))
-    parts = flat.split([x.numel() for x in tensors])
-    return [part.view_as(x) for part, x in zip(parts, tensors, strict=True)]
+def sum_over_tasks(x: Tensor) -> Tensor:
+    """The sum over the tasks of all ranks of x [N, ...]: [...] in float64, of the same bits for any ranks."""
+    return gather(x.to(float64)).sum(0)
 
 
 def highest(x: Tensor) -> Tensor:

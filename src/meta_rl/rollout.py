@@ -1,21 +1,19 @@
 """Closed-loop simulation of per-task policies on a batched environment."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
 
+from meta_rl import threads
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
-from meta_rl.errors import UserError
+from meta_rl.errors import Failure, UserError
 from meta_rl.failures import OnFailure, Trace, find_failures, finite, judge, warn
-from meta_rl.inner import distribution
-from meta_rl.policy import Gaussian
+from meta_rl.policy import Gaussian, distribution
 from meta_rl.randomness import TaskStreams
-from meta_rl.states import pack
-from meta_rl.types import Batch, Params, Trajectories
+from meta_rl.types import Experience, Params, Trajectories, pack
 
 
 class Sampler:
@@ -39,10 +37,11 @@ class Sampler:
         self.episodes = episodes
         self.estimator = estimator
         self.on_failure: OnFailure = on_failure
+        self._threads_envs: list[BatchedEnv] = []
         self._warned: tuple[int, int] | None = None  # seed and iteration of the last warning
 
     @torch.no_grad()
-    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Batch:
+    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Experience:
         """Roll out per-task parameters [N, ...] on tasks [N, P] and prepare the losses' samples.
 
         Raises:
@@ -50,22 +49,22 @@ class Sampler:
                 to stop the run, or more than half of them failed. All ranks raise it.
         """
         start = time.perf_counter()
-        episodes, trace = self._play(policy, params, tasks, streams)
-        failures = find_failures(trace, episodes.truncated, self.env.failures)
+        episodes, trace, reported = self._play(policy, params, tasks, streams)
+        failures = find_failures(trace, episodes.truncated, reported)
         judge(episodes, trace, failures, self.on_failure, streams.first)
         if failures and self._warned != streams.purpose[:2]:  # once an iteration
             self._warned = streams.purpose[:2]
             warn(failures, streams.first)
         samples, explained = self.estimator(episodes)
-        entropy = distribution(policy, params, samples.observations[:, :1]).entropy().mean()
+        entropy = distribution(policy, params, samples.observations[:, :1]).entropy()
         outside = (episodes.actions.abs() > 1).to(episodes.mask.dtype).mean(-1) * episodes.mask
-        return Batch(
+        return Experience(
             samples=pack(samples),
             returns=episodes.rewards.sum(-1),
             lengths=episodes.mask.sum(-1),
             explained_variance=explained,
-            saturation=outside.sum() / episodes.mask.sum().clamp(min=1),
-            entropy=entropy,
+            saturation=outside.sum((1, 2)) / episodes.mask.sum((1, 2)).clamp(min=1),
+            entropy=entropy.squeeze(1),
             diverged=len(failures),
             seconds=time.perf_counter() - start,
         )
@@ -81,59 +80,73 @@ class Sampler:
 
     def _play(
         self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
-    ) -> tuple[Trajectories, Trace]:
-        with one_thread() if self.env.threaded else nullcontext():
-            return self._loop(policy, params, tasks, streams)
+    ) -> tuple[Trajectories, Trace, list[Failure]]:
+        """The episodes, what the environment returned in them, and the failures that it knows of.
 
-    def _loop(
-        self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
-    ) -> tuple[Trajectories, Trace]:
-        # Nothing here may wait for a GPU: what failed is noted in tensors, and looked at after the last step.
-        env, n, k = self.env, len(tasks), self.episodes
-        size = env.action_space.shape[0]
-        noise = streams.draw(n, lambda g: torch.randn(env.horizon, k, size, generator=g)).to(tasks)
-        noise = noise.transpose(0, 1).contiguous()  # [T, N, K, A]
-        params = {name: value.contiguous() for name, value in params.items()}  # once, instead of every step
-        observation = env.reset(tasks, k, streams)
-        alive = finite(observation)
-        observation = torch.where(alive[..., None], observation, 0.0)
-        steps = []
-        for t in range(env.horizon):
-            mean, log_std = distribution(policy, params, observation)
-            action = mean + log_std.exp() * noise[t]
-            following, reward, terminated = env.step(action)
-            if t == 0:
-                _check_shapes(env, observation, following, reward, terminated)
-            steps.append((observation, action, mean, log_std, reward, alive, terminated))
-            alive = alive & ~terminated & reward.isfinite() & finite(following)
-            # An episode that has ended keeps its last observation, whatever the simulator shows for it.
-            observation = torch.where(alive[..., None], following, observation)
-        observations, actions, means, log_stds, *traced = (
-            torch.stack(x, 2) for x in zip(*steps, strict=True)
-        )
-        log_probs = Gaussian(means, log_stds).log_prob(actions)  # once, not in every step
-        trace = Trace(*traced)
-        valid = trace.begun & trace.rewards.isfinite()
-        for task, episode, step in (failure[:3] for failure in env.failures):
-            alive[task, episode] &= not trace.begun[task, episode, step]
-            valid[task, episode, step:] = False
-        rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
-        return Trajectories(observations, actions, rewards, mask, alive, observation, log_probs), trace
+        Each thread has a clone of the environment and some of the tasks, so that no thread waits for another
+        after every step.
+        """
+        envs = self._clones(min(threads.number(), len(tasks)))
+        cuts = [len(tasks) * i // len(envs) for i in range(len(envs) + 1)]
+        parts = [slice(*ends) for ends in pairwise(cuts)]
+
+        def play(job: tuple[BatchedEnv, slice, TaskStreams]) -> tuple[Trajectories, Trace, list[Failure]]:
+            env, part, own_streams = job
+            own_params = {name: value[part] for name, value in params.items()}
+            episodes, trace = play_episodes(env, self.episodes, policy, own_params, tasks[part], own_streams)
+            return episodes, trace, [f._replace(task=part.start + f.task) for f in env.failures]
+
+        jobs = [(env, part, streams.part(part)) for env, part in zip(envs, parts, strict=True)]
+        episodes, traces, failures = zip(*threads.each(play, jobs), strict=True)
+        if len(jobs) == 1:
+            return episodes[0], traces[0], failures[0]
+        together = Trajectories(*(torch.cat(x) for x in zip(*episodes, strict=True)))
+        return together, Trace(*(torch.cat(x) for x in zip(*traces, strict=True))), [*chain(*failures)]
+
+    def _clones(self, number: int) -> list[BatchedEnv]:
+        """An environment for each of so many threads; only one if it cannot be cloned."""
+        if number == 1:
+            return [self.env]
+        while len(self._threads_envs) < number:
+            clone = self.env.clone()
+            if clone is None:
+                return [self.env]
+            self._threads_envs.append(clone)
+        return self._threads_envs[:number]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Leave torch a single thread on the CPU.
-
-    A second one gains little on small products, and waking two pools of threads in turns, torch's and the
-    simulator's, makes the simulator a quarter slower.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def play_episodes(
+    env: BatchedEnv, episodes: int, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
+) -> tuple[Trajectories, Trace]:
+    """Episodes of per-task parameters [N, ...] on tasks [N, P], and what the environment returned in them."""
+    # Nothing here may wait for a GPU: what failed is noted in tensors, and looked at after the last step.
+    n, size = len(tasks), env.action_space.shape[0]
+    noise = streams.draw(n, lambda g: torch.randn(env.horizon, episodes, size, generator=g)).to(tasks)
+    noise = noise.transpose(0, 1).contiguous()  # [T, N, K, A]
+    params = {name: value.contiguous() for name, value in params.items()}  # once, instead of every step
+    observation = env.reset(tasks, episodes, streams)
+    alive = finite(observation)
+    observation = torch.where(alive[..., None], observation, 0.0)
+    steps = []
+    for t in range(env.horizon):
+        mean, log_std = distribution(policy, params, observation)
+        action = mean + log_std.exp() * noise[t]
+        following, reward, terminated = env.step(action)
+        if t == 0:
+            _check_shapes(env, observation, following, reward, terminated)
+        steps.append((observation, action, mean, log_std, reward, alive, terminated))
+        alive = alive & ~terminated & reward.isfinite() & finite(following)
+        # An episode that has ended keeps its last observation, whatever the simulator shows for it.
+        observation = torch.where(alive[..., None], following, observation)
+    observations, actions, means, log_stds, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
+    log_probs = Gaussian(means, log_stds).log_prob(actions)  # once, not in every step
+    trace = Trace(*traced)
+    valid = trace.begun & trace.rewards.isfinite()
+    for task, episode, step in (failure[:3] for failure in env.failures):
+        alive[task, episode] &= not trace.begun[task, episode, step]
+        valid[task, episode, step:] = False
+    rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
+    return Trajectories(observations, actions, rewards, mask, alive, observation, log_probs), trace
 
 
 def _check_shapes(

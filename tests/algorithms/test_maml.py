@@ -9,11 +9,11 @@ from gymnasium.spaces import Discrete
 
 from helpers import bit_identical, final_state, fit, flatten, make_data, record_logs, record_phases, resumed
 from meta_rl.algorithms import FOMAML, MAML, PolicyConfig
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward, PointMass
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.optim import Outcome
 from meta_rl.randomness import Phase
+from meta_rl.trust_region import Outcome
 
 POLICY = PolicyConfig(hidden_sizes=[8], nonlinearity="tanh")
 BOTH = pytest.mark.parametrize("algorithm", [MAML, FOMAML])

@@ -18,8 +18,9 @@ from helpers import (
     resumed,
 )
 from meta_rl.algorithms import PolicyConfig, Reptile
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward
+from meta_rl.policy import repeat
 from meta_rl.randomness import Phase
 from meta_rl.types import MetaBatch, Samples
 
@@ -28,12 +29,16 @@ BOTH = pytest.mark.parametrize("outer", ["sgd", "adam"])
 
 
 class Spy(Reptile):
-    """Remembers theta and what adaptation made of it."""
+    """Remembers theta and the episodes of adaptation, and makes of them what adaptation should."""
 
-    def adapt(self, batch: MetaBatch, watch: Any) -> Any:
+    def adaptation(self, batch: MetaBatch, *args: Any) -> Any:
         self.before = {name: p.clone() for name, p in self.theta().items()}
-        self.adapted, self.episodes = super().adapt(batch, watch)
-        return self.adapted, self.episodes
+        pairs = super().adaptation(batch, *args)
+        self.episodes = [episodes for _, episodes in pairs]
+        theta = repeat(self.before, len(batch.tasks))
+        with torch.no_grad():
+            self.adapted = self.inner.replay(theta, [e.samples for e in self.episodes])
+        return pairs
 
 
 def make(algorithm: type[Reptile] = Reptile, **arguments: Any) -> Any:

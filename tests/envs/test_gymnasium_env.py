@@ -17,10 +17,9 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from meta_rl.advantages import AdvantageEstimator
+from meta_rl.envs.arrays import ActionScaling
 from meta_rl.envs.gymnasium_env import SEEDS, GymnasiumEnv
-from meta_rl.episodes import ActionScaling
-from meta_rl.inner import repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 
@@ -165,7 +164,7 @@ def test_the_last_observation_at_the_horizon_is_that_of_the_episode(mode: str) -
 
 
 def test_rollouts_of_every_kind_have_the_same_lengths() -> None:
-    policy = GaussianMLP(5, 2, (4,), generator=stream())
+    policy = GaussianMLP(5, 2, PolicyConfig([4]), stream())
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
     kinds = [{}, {"vectorization": "async", "num_workers": 1, "context": "fork"}]
     envs = [GymnasiumEnv(**FUSE, **kind) for kind in kinds]
@@ -221,7 +220,7 @@ def test_a_truncation_by_the_environments_own_rules_ends_the_episode() -> None:
 
 def test_actions_are_clipped_and_scaled_to_bounds_that_are_finite() -> None:
     low, high = np.array([[-2.0, 0.0, -np.inf, 0.0], [2.0, 10.0, np.inf, np.inf]])
-    scale = ActionScaling(Box(low, high, dtype=np.float64))
+    scale = ActionScaling(low, high)
     policy = np.array([[0.0] * 4, [1.0] * 4, [-1.0] * 4, [0.5] * 4, [7.0] * 4, [-7.0] * 4])
     assert scale(policy).tolist() == [
         [0, 5, 0, 0],

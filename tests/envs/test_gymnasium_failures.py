@@ -13,11 +13,10 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs.gymnasium_env import SEEDS, GymnasiumEnv
 from meta_rl.errors import EpisodeError
 from meta_rl.failures import OnFailure
-from meta_rl.inner import repeat
-from meta_rl.policy import GaussianMLP
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
-from meta_rl.types import Batch
+from meta_rl.types import Experience
 
 N, K = 2, 3
 LENGTHS = torch.tensor([[4.0], [6.0]])
@@ -47,8 +46,8 @@ def fragile(phase: str, kind: dict[str, Any]) -> GymnasiumEnv:
 
 def collect(
     env: GymnasiumEnv, on_failure: OnFailure = "drop", stream: int = 0, tasks: torch.Tensor = LENGTHS
-) -> Batch:
-    policy = GaussianMLP(5, 2, (4,), generator=torch.Generator().manual_seed(0))
+) -> Experience:
+    policy = GaussianMLP(5, 2, PolicyConfig([4]), torch.Generator().manual_seed(0))
     params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
     sampler = Sampler(env, K, AdvantageEstimator(), on_failure)
     return sampler.collect(policy, params, tasks, TaskStreams(stream))

@@ -8,6 +8,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from meta_rl.report.choose import collect
+from meta_rl.report.groups import Group, group_runs
+
 GOALS = {"goal_x": [0.3, 0.0, -0.5], "goal_y": [0.4, 0.1, 0.0], "start_x": [0.0] * 3, "start_y": [0.0] * 3}
 
 
@@ -83,3 +86,8 @@ def write_study(root: Path, methods: Sequence[str] = ("MAML", "FOMAML"), seeds: 
             after = 10.0 * (i + 1) - seed / 10
             write_evaluation(run / "evaluation", [[0.0, after], [1.0, after + 1], [2.0, after + 2]])
     return root
+
+
+def by_method(root: Path) -> dict[str, Group]:
+    """By method, the last group in a directory of runs."""
+    return {group.method: group for group in group_runs(collect([root], "evaluation")[0])}

@@ -1,12 +1,16 @@
 """A report by hand, with every kind of series, hostile names and missing intervals."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from meta_rl.report.model import Chart, Kind, Panel, Report, RunRecord, Series, Verdict
+from meta_rl.charts.chart import Chart, Kind, Panel, Series
+from meta_rl.report.equivalence import Verdict
+from meta_rl.report.files import Report
+from meta_rl.report.tables import RunRecord
 
 HOSTILE = "<script>alert(1)</script> & $x$"
 METHODS = ("MAML", "FOMAML", "Reptile", "pretrained", "random")
@@ -132,3 +136,14 @@ def run(i: int) -> RunRecord:
     return RunRecord(
         name, method, facts | {"machine": "16 cores, H100"}, (command, "python evaluate.py"), config
     )
+
+
+def assert_same(a: Chart, b: Chart) -> None:
+    """Two charts are the same but for the rounding of a CSV file."""
+    assert (a.key, a.title, a.caption, len(a.panels)) == (b.key, b.title, b.caption, len(b.panels))
+    for p, q in zip(a.panels, b.panels, strict=True):
+        assert replace(p, series=()) == replace(q, series=())
+        assert len(p.series) == len(q.series)
+        for s, t in zip(p.series, q.series, strict=True):
+            assert (s.name, s.kind, s.look, s.dashed) == (t.name, t.kind, t.look, t.dashed)
+            pd.testing.assert_frame_equal(s.data, t.data, check_dtype=False, rtol=1e-6)

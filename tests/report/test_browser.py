@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import samples
 
-from meta_rl.report.model import Report
+from meta_rl.report.files import Report
 from meta_rl.report.page import write_page
 
 pytest.importorskip("selenium", reason="needs selenium: pip install -r requirements-dev.txt")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from meta_rl.report.equivalence import compare, equivalence, seeds_needed
-from meta_rl.report.model import Verdict
+from meta_rl.report.equivalence import Verdict, compare, judge, seeds_needed, verdicts
 
 FIVE = np.arange(1.0, 6.0)  # two such samples: standard error of the difference 1, 8 degrees of freedom
 RANGE = "5 % of the range from random to oracle"
@@ -21,7 +20,7 @@ def on_two_tasks(means: np.ndarray) -> np.ndarray:
 def verdict(shift: float, margin: float) -> Verdict:
     """On a method that scores `shift` higher than MAML in each of five seeds."""
     scores = {"MAML": on_two_tasks(FIVE), "FOMAML": on_two_tasks(FIVE + shift)}
-    return equivalence(scores, "MAML", margin)[0]
+    return verdicts(scores, "MAML", margin)[0]
 
 
 def sample(mean: float, deviation: float, n: int) -> np.ndarray:
@@ -129,7 +128,7 @@ def test_small_numbers() -> None:
 
 def test_small_margins_have_more_decimals_and_a_meaning() -> None:
     scores = {"MAML": on_two_tasks(FIVE / 100), "Reptile": on_two_tasks(FIVE / 100 - 0.012)}
-    (result,) = equivalence(scores, "MAML", 0.05, RANGE)
+    (result,) = verdicts(scores, "MAML", 0.05, RANGE)
     assert result == Verdict(
         "Reptile",
         "MAML",
@@ -141,17 +140,17 @@ def test_small_margins_have_more_decimals_and_a_meaning() -> None:
 
 def test_every_method_but_the_reference_has_a_verdict() -> None:
     names = ["Reptile", "MAML", "FOMAML"]
-    verdicts = equivalence(dict.fromkeys(names, on_two_tasks(FIVE)), "MAML", 0.1)
-    assert [(v.method, v.reference) for v in verdicts] == [("Reptile", "MAML"), ("FOMAML", "MAML")]
-    assert [v.word for v in verdicts] == ["undecided"] * 2  # equal means are no evidence of equality
+    found = verdicts(dict.fromkeys(names, on_two_tasks(FIVE)), "MAML", 0.1)
+    assert [(v.method, v.reference) for v in found] == [("Reptile", "MAML"), ("FOMAML", "MAML")]
+    assert [v.word for v in found] == ["undecided"] * 2  # equal means are no evidence of equality
 
 
 def test_what_leaves_a_verdict_as_it_is() -> None:
     rng = np.random.default_rng(0)
     scores = {"MAML": rng.normal(size=(5, 4)), "FOMAML": rng.normal(size=(6, 4))}
-    expected = equivalence(scores, "MAML", 1.0)
-    assert equivalence({k: v + 9 for k, v in scores.items()}, "MAML", 1.0) == expected
-    assert equivalence({k: v[::-1, ::-1] for k, v in scores.items()}, "MAML", 1.0) == expected
+    expected = verdicts(scores, "MAML", 1.0)
+    assert verdicts({k: v + 9 for k, v in scores.items()}, "MAML", 1.0) == expected
+    assert verdicts({k: v[::-1, ::-1] for k, v in scores.items()}, "MAML", 1.0) == expected
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_without_spread_it_is_undecided(method: np.ndarray, reference: np.ndarra
     scores = {"FOMAML": on_two_tasks(method), "MAML": on_two_tasks(reference)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (result,) = equivalence(scores, "MAML", 0.05)
+        (result,) = verdicts(scores, "MAML", 0.05)
     assert result.word == "undecided"
     assert result.sentence.startswith(f"It is undecided whether FOMAML is equivalent to MAML: {reason}")
 
@@ -206,3 +205,16 @@ def test_wrong_claims_of_equivalence_are_5_percent() -> None:
     pairs = [(rng.normal(1, 1, 5), rng.normal(0, 0.3, 4)) for _ in range(400)]
     claimed = [compare(a, b, 1.0).p < 0.05 for a, b in pairs]
     assert 0.02 < np.mean(claimed) < 0.08
+
+
+def test_verdicts_are_about_what_adapts() -> None:
+    stream = np.random.default_rng(0)
+    samples = {name: stream.normal(0.9, 0.001, (5, 3)) for name in ("MAML", "FOMAML", "oracle", "random")}
+    (verdict,) = judge(samples, True, "")
+    assert (verdict.method, verdict.reference, verdict.word) == ("FOMAML", "MAML", "equivalent")
+    assert "5 % of the range from random to oracle" in verdict.sentence
+    (verdict,) = judge(samples, False, "No margin.")
+    assert verdict.word == "undecided"
+    assert verdict.sentence == "It is undecided how FOMAML compares with MAML: no margin."
+    del samples["MAML"]
+    assert judge(samples, False, "No margin.") == ()

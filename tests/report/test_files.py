@@ -1,71 +1,18 @@
-"""Charts and reports survive their files."""
+"""Reports survive their files."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from directories import config, write_evaluation, write_run, write_study
-from samples import report as sample_report
+from samples import assert_same
 
 from meta_rl.errors import UserError
 from meta_rl.report import files
 from meta_rl.report.build import build
-from meta_rl.report.chart_file import from_csv, to_csv
-from meta_rl.report.curves import table
-from meta_rl.report.model import Chart, Panel, Report, Series
-
-
-def assert_same(a: Chart, b: Chart) -> None:
-    assert (a.key, a.title, a.caption, len(a.panels)) == (b.key, b.title, b.caption, len(b.panels))
-    for p, q in zip(a.panels, b.panels, strict=True):
-        assert replace(p, series=()) == replace(q, series=())
-        assert len(p.series) == len(q.series)
-        for s, t in zip(p.series, q.series, strict=True):
-            assert (s.name, s.kind, s.look, s.dashed) == (t.name, t.kind, t.look, t.dashed)
-            pd.testing.assert_frame_equal(s.data, t.data, check_dtype=False, rtol=1e-6)
-
-
-def hostile() -> Chart:
-    """Everything that could go wrong in a CSV file."""
-    numbers = table(
-        [1.0, 2.5, 1e6], [1 / 3, np.nan, -2e-9], [0.1, np.nan, np.nan], 7.0, ["", "a, b", "5 seeds"]
-    )
-    names = table(["NA", "0.5, 0.25", "# no comment"], [1.0, 2.0, 3.0], note='"quoted"\nand broken')
-    panels = (
-        Panel(
-            "one: two",
-            "x # y",
-            "y",
-            (Series("a", numbers), Series("a", numbers, "points", "MAML", True)),
-            "log",
-        ),
-        Panel(
-            "",
-            "",
-            "",
-            (Series("null", names, "bars"), Series("level", table([""], [1.0]), "level")),
-            "category",
-        ),
-        Panel("empty", "x", "y", (Series("nothing", numbers.iloc[:0]),)),
-    )
-    return Chart(
-        "key", "A title: with colon", "A caption,\n # with 'everything' \\ é " + "long " * 60, panels
-    )
-
-
-@pytest.mark.parametrize("chart", [hostile(), *sample_report().charts], ids=lambda c: c.key)
-def test_a_chart_survives_its_file(chart: Chart) -> None:
-    text = to_csv(chart)
-    assert_same(from_csv(text), chart)
-    assert to_csv(from_csv(text)) == text
-
-
-def test_numbers_have_seven_digits() -> None:
-    chart = Chart("k", "t", "c", (Panel("", "", "", (Series("s", table([0.1 + 0.2], [1 / 3])),)),))
-    assert to_csv(chart).splitlines()[-2:] == ["panel,series,x,y,low,high,note", "1,1,0.3,0.3333333,,,"]
+from meta_rl.report.files import Report
 
 
 def test_a_report_survives_its_files(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ from typing import Any
 
 from directories import config, metrics, write_run
 
-from meta_rl.report.collect import collect
-from meta_rl.report.factors import alongside, find_factors, peers, reference_groups
-from meta_rl.report.groups import Group, group_runs
+from meta_rl.report.choose import collect
+from meta_rl.report.groups import Group, alongside, find_factors, group_runs, peers, reference_groups
 
 
 def groups_of(root: Path, *settings: dict[str, Any]) -> list[Group]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
-from meta_rl.report.intervals import Statistic, over_seeds, stratified
+from meta_rl.report.intervals import Statistic, over_seeds, point, stratified
 from meta_rl.report.scores import iqm, mean, median
 
 TASKS = np.linspace(0.2, 1.2, 20)  # what the tasks are worth, the same in every experiment
@@ -122,3 +122,16 @@ def test_without_spread_there_is_no_interval() -> None:
     assert np.isnan(over_seeds(mean, np.full((3, 1), 0.1)).low)  # (0.1 + 0.1 + 0.1) / 3 is not 0.1
     assert np.isnan(over_seeds(difference, one, TASKS[:6].reshape(2, 3)).low)
     assert np.isfinite(over_seeds(difference, same, TASKS[:6].reshape(2, 3)).low)
+
+
+def test_the_interval_of_three_seeds() -> None:
+    mean, low, high = point([1.0, 2.0, 3.0])
+    assert mean == 2
+    # Student's t for two degrees of freedom at 97.5 % is 4.3027; the standard error is 1 / sqrt(3).
+    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+
+
+def test_fewer_seeds_have_none() -> None:
+    for values in ([1.0], [1.0, 3.0]):
+        assert point(values)[0] == np.mean(values)
+        assert np.isnan(point(values)[1:]).all()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from directories import config, metrics, write_evaluation, write_run, write_study
 
-from meta_rl.report_cli import main
+from meta_rl.report.command import main
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,6 @@ from scipy.stats import mannwhitneyu
 from meta_rl.report.scores import (
     aggregate,
     iqm,
-    normalise,
     performance_profiles,
     probability_of_improvement,
 )
@@ -25,16 +24,6 @@ def scores() -> dict[str, np.ndarray]:
 
 def values(frame: pd.DataFrame, method: str) -> dict[str, float]:
     return frame[frame["method"] == method].set_index("metric")["value"].to_dict()
-
-
-def test_normalise() -> None:
-    assert normalise(np.array([[-40.0, -10.0], [0.0, -70.0]]), random=-40, oracle=-10).tolist() == [
-        [0, 1],
-        [pytest.approx(4 / 3), -1],
-    ]
-    for oracle in (-40, -50, np.nan):
-        with pytest.raises(ValueError, match="no better than"):
-            normalise(HAND, random=-40, oracle=oracle)
 
 
 def test_aggregates_by_hand() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from meta_rl.experiment.run_directory import RunDirectory
-from meta_rl.sweep.cli import main
+from meta_rl.run.directory import RunDirectory
+from meta_rl.sweep.command import main
 
 Write = Callable[..., Path]
 ALL = {"seed1-rate0.1", "seed1-rate0.2", "seed2-rate0.1", "seed2-rate0.2"}
@@ -134,7 +134,7 @@ def test_a_part_may_be_empty(write: Write, capsys: pytest.CaptureFixture[str]) -
 def test_what_another_sweep_trains_is_left_to_it(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write()
     directory = RunDirectory("runs/sweep", "seed1-rate0.2")
-    directory.claim(resume=False)
+    directory.make()
     try:
         assert main(["sweep.yaml"]) == 1
     finally:

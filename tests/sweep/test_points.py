@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meta_rl.sweep.distributions import DISTRIBUTIONS, implied
 from meta_rl.sweep.file import read_sweep
+from meta_rl.sweep.parameters import draw
 from meta_rl.sweep.points import command, names, points
 
 Write = Callable[..., Path]
@@ -72,9 +72,8 @@ def test_a_random_search_is_a_function_of_its_parameters(write: Write) -> None:
 def test_distributions_have_their_range_and_mean(
     parameter: dict[str, Any], low: float, high: float, mean: float, kind: type
 ) -> None:
-    draw, _ = DISTRIBUTIONS[parameter.get("distribution", implied(parameter))]
     rng = np.random.default_rng(0)
-    values = [draw(rng, parameter) for _ in range(4000)]
+    values = [draw(parameter, rng) for _ in range(4000)]
     assert all(type(value) is kind for value in values)  # NumPy's would print as np.float64(...)
     assert low <= min(values) < mean < max(values) <= high
     error = 5 * np.std(values) / math.sqrt(len(values))

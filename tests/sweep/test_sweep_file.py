@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from meta_rl.errors import UserError
-from meta_rl.experiment.config import read_config
+from meta_rl.run.config import read_config
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.points import command, points
 
@@ -128,8 +128,10 @@ def test_every_shipped_sweep_makes_valid_runs(
     sweep = read_sweep(file)
     every = points(sweep, None)
     assert f"{len(every)} runs" in file.read_text() or "run_cap" in content
-    # All values of every parameter occur in these, without the tens of combinations.
-    longest = max(len(parameter.get("values", [0])) for parameter in sweep.parameters.values())
+    seeds = sweep.parameters.get("seed_everything", {})
+    assert all(isinstance(seed, int) for seed in seeds.get("values", [0]))
+    # All values of every other parameter occur in these, without the tens of combinations.
+    longest = max(len(p.get("values", [0])) for p in sweep.parameters.values() if p is not seeds)
     diagonal = [
         {
             name: p["values"][i % len(p["values"])] if "values" in p else point[name]

@@ -14,9 +14,16 @@ import pytest
 import yaml
 from wandb_server import Server, serve
 
-from meta_rl.experiment.provenance import read_starts
+from meta_rl.run.record import read_starts
 
 ROOT = Path(__file__).parents[2]
+# W&B's own command line, but that an agent asks for its next run after half a second, not after five.
+IMPATIENT = """
+from wandb.cli.cli import cli
+from wandb.wandb_agent import Agent
+Agent.POLL_INTERVAL = 0.5
+cli()
+"""
 TINY = {
     "checkpoint_every": 1,
     "model": {
@@ -53,7 +60,7 @@ def wandb(server: Server, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     }
 
     def call(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wandb", *args]
+        command = [sys.executable, "-c", IMPATIENT, *args]
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
         )
@@ -61,15 +68,16 @@ def wandb(server: Server, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     return call
 
 
-def create(wandb: Callable[..., Any], folder: Path, parameters: dict[str, Any], args: str) -> str:
-    """Make a sweep of real train.py runs; its path for the agent."""
+def create(wandb: Callable[..., Any], folder: Path, parameters: dict[str, Any]) -> str:
+    """Make a sweep of real train.py runs, which get their point in both of W&B's spellings; its path."""
+    words = ["${env}", "${interpreter}", "${program}", "--config=tiny.yaml", "--ckpt_path=auto"]
     sweep = {
         "program": str(ROOT / "train.py"),
         "method": "grid",
         "project": "meta_rl",
         "metric": {"name": "return_post", "goal": "maximize"},
         "parameters": parameters,
-        "command": ["${env}", "${interpreter}", "${program}", "--config=tiny.yaml", "--ckpt_path=auto", args],
+        "command": [*words, "${args}", "${args_no_hyphens}"],
     }
     (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep))
     done = wandb("sweep", "sweep.yaml")
@@ -78,67 +86,51 @@ def create(wandb: Callable[..., Any], folder: Path, parameters: dict[str, Any], 
     return found[1]
 
 
-def trained_with(run: Path) -> dict[str, Any]:
+def check_training(run: Path, algorithm: str) -> dict[str, str]:
+    """Whether a run has the settings of its point, and all of its steps; its last row of metrics."""
     config = yaml.safe_load((run / "config.yaml").read_text())
-    return {
-        "seed": config["seed_everything"],
-        "class": config["model"]["class_path"].rpartition(".")[2],
-        "inner_lr": config["model"]["init_args"]["inner_lr"],
-        "hidden": config["model"]["init_args"]["policy"]["hidden_sizes"],
-    }
+    assert config["seed_everything"] == 7
+    assert config["model"]["class_path"] == algorithm
+    assert config["model"]["init_args"]["inner_lr"] == [0.5, 0.25]
+    assert config["model"]["init_args"]["policy"]["hidden_sizes"] == [4]
+    rows = metrics(run)
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4]
+    return rows[-1]
 
 
-def rows(run: Path) -> list[dict[str, str]]:
+def metrics(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open() as stream:
         return list(csv.DictReader(stream))
 
 
-def steps(run: Path) -> list[int]:
-    return [int(row["step"]) for row in rows(run)]
-
-
-@pytest.mark.parametrize("args", ["${args}", "${args_no_hyphens}"])
-def test_an_agent_trains_every_point(
-    server: Server, wandb: Callable[..., Any], tmp_path: Path, args: str
+def test_agents_train_every_point_although_the_first_is_killed(
+    server: Server, wandb: Callable[..., Any], tmp_path: Path
 ) -> None:
+    algorithms = ["meta_rl.algorithms.MAML", "killing.KillsItsAgent"]
     parameters = {
         "seed_everything": {"value": 7},
         "model.inner_lr": {"value": [0.5, 0.25]},
-        "model.class_path": {"values": ["meta_rl.algorithms.MAML", "meta_rl.algorithms.FOMAML"]},
+        "model.class_path": {"values": algorithms},
     }
-    done = wandb("agent", create(wandb, tmp_path, parameters, args))
-    assert done.returncode == 0, done.stderr
-    (sweep,) = server.sweeps.values()
-    assert (sweep.given, sweep.waiting) == (["run0", "run1"], [])
-    for identifier, name in (("run0", "MAML"), ("run1", "FOMAML")):
-        run = tmp_path / "runs" / f"tiny-{identifier}"
-        expected = {"seed": 7, "class": name, "inner_lr": [0.5, 0.25], "hidden": [4]}
-        assert trained_with(run) == expected
-        assert steps(run) == [1, 2, 3, 4]
-        (record,) = run.glob("wandb/offline-run-*/*.wandb")
-        assert record.name == f"run-{identifier}.wandb"
-        logged = json.loads(wandb("leet", "inspect", "--summary", "--json", str(record)).stdout)
-        assert (logged["run_id"], logged["state"]) == (identifier, "finished")
-        assert logged["config"]["model.class_path"] == f"meta_rl.algorithms.{name}"
-        assert logged["config"]["model.init_args.inner_lr"] == [0.5, 0.25]
-        last = rows(run)[-1]
-        assert logged["summary"]["return_post"] == pytest.approx(float(last["return_post"]))
-        assert logged["summary"]["env_steps"] == float(last["env_steps"])
-
-
-def test_an_agent_that_was_killed_is_followed_by_one_that_completes_the_sweep(
-    server: Server, wandb: Callable[..., Any], tmp_path: Path
-) -> None:
-    parameters = {"model.class_path": {"values": ["meta_rl.algorithms.MAML", "killing.KillsItsAgent"]}}
-    agent = create(wandb, tmp_path, parameters, "${args}")
+    agent = create(wandb, tmp_path, parameters)
     assert wandb("agent", agent).returncode == -9
-    killed = tmp_path / "runs" / "tiny-run1"
-    assert steps(killed) == [1, 2]
+    whole, killed = (tmp_path / "runs" / f"tiny-run{i}" for i in (0, 1))
+    assert len(metrics(killed)) == 2
     assert [start["outcome"] for start in read_starts(killed / "run.json")] == [None]
 
-    assert wandb("agent", agent).returncode == 0
+    done = wandb("agent", agent)
+    assert done.returncode == 0, done.stderr
     (sweep,) = server.sweeps.values()
     assert (sweep.given, sweep.waiting) == (["run0", "run1", "run1"], [])
-    assert steps(killed) == [1, 2, 3, 4]
+    last, _ = (check_training(run, name) for run, name in zip((whole, killed), algorithms, strict=True))
     second = read_starts(killed / "run.json")[1]
     assert (second["first_step"], second["last_step"], second["outcome"]) == (2, 4, "done")
+
+    (record,) = whole.glob("wandb/offline-run-*/*.wandb")
+    assert record.name == "run-run0.wandb"
+    logged = json.loads(wandb("leet", "inspect", "--summary", "--json", str(record)).stdout)
+    assert (logged["run_id"], logged["state"]) == ("run0", "finished")
+    assert logged["config"]["model.class_path"] == algorithms[0]
+    assert logged["config"]["model.init_args.inner_lr"] == [0.5, 0.25]
+    assert logged["summary"]["return_post"] == pytest.approx(float(last["return_post"]))
+    assert logged["summary"]["env_steps"] == float(last["env_steps"])

@@ -1,8 +1,9 @@
 """Meta-algorithms. A new one is a subclass of `MetaLearner`, named in YAML by its `class_path`."""
 
-from meta_rl.algorithms.base import MetaLearner, PolicyConfig
-from meta_rl.algorithms.baselines import Oracle, Pretrained, Random
+from meta_rl.algorithms.base import MetaLearner
+from meta_rl.algorithms.controls import Oracle, Pretrained, Random
 from meta_rl.algorithms.maml import FOMAML, MAML
 from meta_rl.algorithms.reptile import Reptile
+from meta_rl.policy import PolicyConfig
 
 __all__ = ["FOMAML", "MAML", "MetaLearner", "Oracle", "PolicyConfig", "Pretrained", "Random", "Reptile"]

@@ -1,9 +1,13 @@
-"""What every meta-algorithm shares: the policy, the inner loop, and the accounts of an iteration."""
+"""What every meta-algorithm shares: the policy, the inner loop, and the log of an iteration."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -12,35 +16,26 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from meta_rl import ranks
-from meta_rl.datamodule import RolloutDataModule
+from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
-from meta_rl.inner import InnerLoop, Loss, repeat
-from meta_rl.metrics import Stopwatch, batch_metrics, peak_memory_mb
-from meta_rl.policy import GaussianMLP
+from meta_rl.inner import Adapted, InnerLoop, adaptation
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import Phase, generator
-from meta_rl.types import Batch, MetaBatch, Params
+from meta_rl.types import Experience, MetaBatch, Params
 
 
-@dataclass
-class PolicyConfig:
-    """Shape of the Gaussian MLP policy; see `meta_rl.policy.GaussianMLP`.
+class Timer:
+    """Adds up wall seconds by name: `with timer("gradient"): ...`."""
 
-    Args:
-        hidden_sizes: Width of each hidden layer.
-        nonlinearity: Between the layers.
-        init_std: Initial standard deviation of the actions.
-        output_gain: Factor on the last layer's initial weights; 0.01 lets all actions start around 0.
-        min_std: Lower bound of the standard deviation; a policy that reaches it stays there.
-        normalize_observations: Whether the layers see observations in units of their running spread.
-    """
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
 
-    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
-    nonlinearity: Literal["relu", "tanh", "elu"] = "relu"
-    init_std: float = 1.0
-    output_gain: float = 1.0
-    min_std: float = 1e-6
-    normalize_observations: bool = False
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - start
 
 
 class MetaLearner(L.LightningModule):
@@ -51,15 +46,9 @@ class MetaLearner(L.LightningModule):
         pooled: Whether training fits one baseline to the episodes of all tasks and normalises over them.
 
     Args:
-        inner_lr: Learning rate of adaptation, or one rate a step.
         num_inner_steps: Gradient steps of adaptation while training; each sees fresh episodes.
-        inner_optimizer: Name of a functional optimizer of torchopt.
-        inner_optimizer_args: Its further arguments.
-        adapt_log_std: Whether adaptation also moves the standard deviation.
-        scale_by_variance: Whether `inner_lr` is a multiple of the policy's variance.
-        inner_loss: The loss whose gradient adapts: `reinforce`, as published, or `ratio`, of which MAML's
-            second order and the line search differ. See `meta_rl.losses.ratio_loss`.
-        policy: Shape of the policy.
+        policy: Shape and initial values of the policy.
+        **inner: How a gradient step is taken: the arguments of `InnerLoop` but for its policy.
 
     Raises:
         ValueError: for values outside their range.
@@ -71,33 +60,16 @@ class MetaLearner(L.LightningModule):
     inner: InnerLoop
     env_steps: Tensor
 
-    def __init__(
-        self,
-        inner_lr: float | list[float] = 0.1,
-        num_inner_steps: int = 1,
-        inner_optimizer: str = "sgd",
-        inner_optimizer_args: dict[str, Any] | None = None,
-        adapt_log_std: bool = True,
-        scale_by_variance: bool = False,
-        inner_loss: Loss = "reinforce",
-        policy: PolicyConfig | None = None,
-    ) -> None:
+    def __init__(self, num_inner_steps: int = 1, policy: PolicyConfig | None = None, **inner: Any) -> None:
         super().__init__()
         self.automatic_optimization = False
         if num_inner_steps < 1:
             raise ValueError(f"num_inner_steps must be at least 1, got {num_inner_steps}")
         self.num_inner_steps = num_inner_steps
         self._policy_config = policy or PolicyConfig()
-        self._inner_arguments: dict[str, Any] = {
-            "inner_lr": inner_lr,
-            "optimizer": inner_optimizer,
-            "optimizer_args": inner_optimizer_args,
-            "adapt_log_std": adapt_log_std,
-            "scale_by_variance": scale_by_variance,
-            "loss": inner_loss,
-        }
-        trial = GaussianMLP(1, 1, **vars(self._policy_config))  # a mistake shows before anything is built
-        InnerLoop(trial, **self._inner_arguments)
+        self._inner_arguments = inner
+        # On a policy of the smallest size, so that a mistake shows before anything is built.
+        InnerLoop(GaussianMLP(1, 1, self._policy_config), **inner)
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
 
     @classmethod
@@ -120,8 +92,7 @@ class MetaLearner(L.LightningModule):
         observation_size, action_size = (
             box_size(env, name) for name in ("observation_space", "action_space")
         )
-        config = vars(self._policy_config)
-        self.policy = GaussianMLP(observation_size, action_size, **config, generator=stream)
+        self.policy = GaussianMLP(observation_size, action_size, self._policy_config, stream)
         self.inner = InnerLoop(self.policy, **self._inner_arguments)
 
     def configure_model(self) -> None:
@@ -142,54 +113,72 @@ class MetaLearner(L.LightningModule):
         """The outer optimizer; each of its steps counts as one `global_step`."""
         return cast(LightningOptimizer, self.optimizers())
 
-    def adapt(self, batch: MetaBatch, watch: Stopwatch) -> tuple[Params, list[Batch]]:
-        """All inner steps with fresh episodes before each; the adapted parameters and the episodes."""
-        params = repeat(self.theta(), len(batch.tasks))
-        state = self.inner.init(params)
-        episodes = [batch.support]
-        for step in range(self.num_inner_steps):
-            if step > 0:
-                episodes.append(self.collect(params, batch, Phase.SUPPORT + step))
-            with watch("inner"), torch.no_grad():
-                params, state = self.inner.step(params, state, episodes[-1].samples)
-        return params, episodes
+    def adaptation(
+        self, batch: MetaBatch, timer: Timer, gradient_steps: int | None = None
+    ) -> list[tuple[Adapted, Experience]]:
+        """Parameters after 0, 1, ... inner steps with episodes of them; the last ones are the query.
 
-    def collect(self, params: Params, batch: MetaBatch, phase: int) -> Batch:
+        The first episodes are those that came with the batch, all others are fresh.
+
+        Args:
+            batch: The iteration's tasks.
+            timer: Gets the steps' seconds under `inner`.
+            gradient_steps: `num_inner_steps` if None.
+        """
+
+        def collect(params: Params, step: int) -> Experience:
+            phase = Phase.SUPPORT + step if step < self.num_inner_steps else Phase.QUERY
+            return self.collect(params, batch, phase) if step else batch.support
+
+        steps = self.num_inner_steps if gradient_steps is None else gradient_steps
+        theta = repeat(self.theta(), len(batch.tasks))
+        with timer("inner"):
+            pairs = list(adaptation(self.inner, theta, steps, collect))
+        timer.seconds["inner"] -= sum(episodes.seconds for _, episodes in pairs[1:])
+        return pairs
+
+    def collect(self, params: Params, batch: MetaBatch, phase: int) -> Experience:
         """Episodes of per-task parameters on the batch's tasks."""
         return self.datamodule.collect(self.policy, params, batch.tasks, batch.iteration, phase)
 
     def log_iteration(
         self,
         batch: MetaBatch,
-        episodes: list[Batch],
-        post: Batch,
-        watch: Stopwatch,
+        episodes: list[Experience],
+        post: Experience,
+        timer: Timer,
         numbers: dict[str, float],
     ) -> None:
-        """Log one iteration: `episodes` of all inner steps, `post` those that count as adapted.
+        """Log one iteration, and let the policy's normaliser take in its states.
 
-        The policy's normaliser takes in all of them, now that nothing more is computed on them. Returns and
-        counts are those of all ranks, times and memory those of this one.
+        Returns and counts are those of all ranks, times and memory those of this one.
+
+        Args:
+            batch: The iteration's tasks.
+            episodes: Episodes before each inner step. The first ones give the metrics `*_pre`.
+            post: Episodes of the adapted parameters, for the metrics `*_post`.
+            timer: Seconds of everything but sampling.
+            numbers: What the algorithm logs besides, by name.
 
         Raises:
             NonFiniteError: if a return or one of the `numbers` is not finite.
         """
         collected = episodes if any(post is e for e in episodes) else [*episodes, post]
-        counts = [[int(e.lengths.sum()), e.diverged] for e in collected]
-        steps, diverged = map(int, ranks.total(torch.tensor(counts, device=self.device).sum(0)))
+        counts = [torch.stack([e.lengths.sum(), e.lengths.new_tensor(e.diverged)]) for e in collected]
+        steps, diverged = map(int, ranks.total(counts))
         self.env_steps += steps
         sampling = sum(e.seconds for e in collected)
-        update = sum(watch.seconds.values())
+        update = sum(timer.seconds.values())
         record = {
-            **batch_metrics(episodes[0], "pre"),
-            **batch_metrics(post, "post"),
+            **episodes[0].metrics("pre"),
+            **post.metrics("post"),
             **numbers,
             "diverged": float(diverged),
             "env_steps": float(self.env_steps),
             "env_steps_per_s": steps / (sampling + update),
             "time_sampling": sampling,
             "time_update": update,
-            **{f"time_{name}": seconds for name, seconds in watch.seconds.items()},
+            **{f"time_{name}": seconds for name, seconds in timer.seconds.items()},
             "memory_mb": peak_memory_mb(),
         }
         self.require_finite(batch, record, collected)
@@ -200,7 +189,7 @@ class MetaLearner(L.LightningModule):
             for e in collected:
                 normalizer.update(e.samples.observations, e.samples.mask)
 
-    def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Batch]) -> None:
+    def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Experience]) -> None:
         """Raise a NonFiniteError that names the first number that is not finite and carries the episodes."""
         for name, value in numbers.items():
             if not math.isfinite(value):
@@ -227,3 +216,11 @@ def as_gradient(parameters: Sequence[Tensor], gradient: Sequence[Tensor]) -> flo
     for parameter, value in zip(parameters, gradient, strict=True):
         parameter.grad = value.detach().clone()
     return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradient])))
+
+
+def peak_memory_mb() -> float:
+    """Peak memory so far in MB: the GPU's where there is one in use, else the process's resident set."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
+        return torch.cuda.max_memory_allocated() / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,16 +1,96 @@
 """MAML and FOMAML (Finn, Abbeel and Levine 2017, algorithm 3) with TRPO as the meta-optimizer."""
 
 import math
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from meta_rl.algorithms.trpo import TRPOLearner
-from meta_rl.metrics import Stopwatch
-from meta_rl.randomness import Phase
-from meta_rl.types import Batch, MetaBatch, Params
+from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
+from meta_rl.objective import MetaObjective
+from meta_rl.trust_region import TrustRegion
+from meta_rl.types import Experience, MetaBatch, Params
+
+
+class TRPOLearner(MetaLearner):
+    """Base of the algorithms that improve a `MetaObjective`. A subclass writes `training_step`.
+
+    Args:
+        max_kl: Trust region of the outer step, in nats per state.
+        cg_iters: Conjugate-gradient iterations.
+        cg_damping: Added to the Fisher matrix's diagonal.
+        fisher_fraction: Share of the query states used for Fisher products, in (0, 1].
+        outer_optimizer: `trpo`, or `adam` on the same gradient.
+        outer_lr: Learning rate of Adam.
+        **kwargs: Those of `MetaLearner`.
+    """
+
+    def __init__(
+        self,
+        max_kl: float = 0.01,
+        cg_iters: int = 10,
+        cg_damping: float = 1e-5,
+        fisher_fraction: float = 1.0,
+        outer_optimizer: Literal["trpo", "adam"] = "trpo",
+        outer_lr: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 < fisher_fraction <= 1:
+            raise ValueError(f"fisher_fraction must lie in (0, 1], got {fisher_fraction}")
+        if not 0 < outer_lr < math.inf:
+            raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
+        TrustRegion([torch.zeros(1)], max_kl, cg_iters, cg_damping)  # a mistake shows now
+        self.trust_region = {"max_kl": max_kl, "cg_iters": cg_iters, "cg_damping": cg_damping}
+        self.fisher_fraction = fisher_fraction
+        self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        if self.outer_optimizer == "adam":
+            return torch.optim.Adam(self.policy.parameters(), lr=self.outer_lr)
+        return TrustRegion(self.policy.parameters(), **self.trust_region)
+
+    def objective(
+        self, support: list[Experience], adapted: Params, query: Experience, first_order: bool
+    ) -> MetaObjective:
+        """The outer objective on these episodes."""
+        samples = [b.samples for b in support]
+        share = self.fisher_fraction
+        return MetaObjective(
+            self.policy, self.inner, samples, adapted, query.samples, first_order, share, self.pooled
+        )
+
+    def outer_gradient(
+        self, objective: MetaObjective, timer: Timer
+    ) -> tuple[Tensor, list[Tensor], dict[str, float]]:
+        """Put the gradient into `.grad`; return the loss, the gradient and numbers for the log."""
+        with timer("gradient"):
+            loss, gradient = objective.gradient(self.theta(), self.outer_optimizer == "trpo")
+            norm = as_gradient(list(self.policy.parameters()), gradient)
+        return loss, gradient, {"loss_before": float(loss), "gradient_norm": norm}
+
+    def outer_step(self, objective: MetaObjective, loss: Tensor, timer: Timer) -> dict[str, float]:
+        """One step of the meta-optimizer from the gradient in `.grad`; return numbers for the log."""
+        optimizer = self.meta_optimizer()
+        if self.outer_optimizer == "adam":
+            optimizer.step()
+            after, kl = objective.evaluate(self.theta())
+            return {"loss_after": float(after), "kl": float(kl)}
+        optimizer.step(
+            closure=lambda: objective.evaluate(self.theta()), fisher=objective.fisher_product, loss=loss
+        )
+        report = cast(TrustRegion, optimizer.optimizer).report
+        assert report is not None
+        timer.seconds["cg"] += report.seconds_cg
+        timer.seconds["line_search"] += report.seconds_line_search
+        return {
+            "loss_after": report.loss,
+            "kl": report.kl,
+            "accepted_step_fraction": report.fraction,
+            "outer_step_outcome": float(report.outcome),
+            "cg_residual": report.cg_residual,
+        }
 
 
 class MAML(TRPOLearner):
@@ -30,22 +110,22 @@ class MAML(TRPOLearner):
         self.curvature_every_n_steps = curvature_every_n_steps
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
-        watch = Stopwatch()
-        adapted, support = self.adapt(batch, watch)
-        query = self.collect(adapted, batch, Phase.QUERY)
-        objective = self.objective(support, adapted, query, self.first_order)
-        loss, gradient, numbers = self.outer_gradient(objective, watch)
+        timer = Timer()
+        *before, (adapted, query) = self.adaptation(batch, timer)
+        support = [episodes for _, episodes in before]
+        objective = self.objective(support, adapted.params, query, self.first_order)
+        loss, gradient, numbers = self.outer_gradient(objective, timer)
         self.require_finite(batch, numbers, [*support, query])
         every = self.curvature_every_n_steps
         if every and batch.iteration % every == 0:
-            diagnostics = self.curvature(support, adapted, query, gradient)
+            diagnostics = self.curvature(support, adapted.params, query, gradient)
             # They must not stop a run that is fine without them.
             numbers |= {name: value for name, value in diagnostics.items() if math.isfinite(value)}
-        numbers |= self.outer_step(objective, loss, watch)
-        self.log_iteration(batch, support, query, watch, numbers)
+        numbers |= self.outer_step(objective, loss, timer)
+        self.log_iteration(batch, support, query, timer, numbers)
 
     def curvature(
-        self, support: list[Batch], adapted: Params, query: Batch, gradient: list[Tensor]
+        self, support: list[Experience], adapted: Params, query: Experience, gradient: list[Tensor]
     ) -> dict[str, float]:
         """What the second-order term contributes to the meta-gradient, on the same data.
 

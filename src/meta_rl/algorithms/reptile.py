@@ -7,10 +7,9 @@ import torch
 from torch.func import functional_call
 
 from meta_rl import ranks
-from meta_rl.algorithms.base import MetaLearner, as_gradient
-from meta_rl.metrics import Stopwatch
+from meta_rl.advantages import masked_mean
+from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
 from meta_rl.randomness import Phase
-from meta_rl.returns import masked_mean
 from meta_rl.types import MetaBatch, Params, Samples
 
 
@@ -44,22 +43,26 @@ class Reptile(MetaLearner):
         return make(self.policy.parameters(), lr=self.outer_lr)
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
-        watch = Stopwatch()
-        adapted, episodes = self.adapt(batch, watch)
-        post = episodes[-1] if len(episodes) > 1 else self.collect(adapted, batch, Phase.QUERY)
+        timer, last = Timer(), self.num_inner_steps - 1
+        pairs = self.adaptation(batch, timer, last)
+        episodes = [e for _, e in pairs]
+        with timer("inner"), torch.no_grad():
+            adapted = self.inner.step(pairs[-1][0], episodes[-1].samples).params
+        post = episodes[-1] if last else self.collect(adapted, batch, Phase.QUERY)
         theta = {name: p.clone() for name, p in self.theta().items()}
-        with watch("gradient"):
-            means = ranks.means([value.mean(0, dtype=torch.float64) for value in adapted.values()])
-            gradient = [(theta[k] - mean).to(theta[k]) for k, mean in zip(adapted, means, strict=True)]
+        with timer("gradient"):
+            tasks = len(batch.tasks) * ranks.size()
+            means = {name: ranks.sum_over_tasks(value) / tasks for name, value in adapted.items()}
+            gradient = [(theta[name] - mean).to(theta[name]) for name, mean in means.items()]
             norm = as_gradient(list(self.policy.parameters()), gradient)
         self.require_finite(batch, {"gradient_norm": norm}, episodes)
         self.meta_optimizer().step()
         kl = self.kl_from(theta, episodes[0].samples)
-        self.log_iteration(batch, episodes, post, watch, {"gradient_norm": norm, "kl": kl})
+        self.log_iteration(batch, episodes, post, timer, {"gradient_norm": norm, "kl": kl})
 
     @torch.no_grad()
     def kl_from(self, theta: Params, samples: Samples) -> float:
         """Mean KL of the meta-policy from what it was with `theta`, over valid states and tasks."""
         old = functional_call(self.policy, theta, (samples.observations,))
-        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask).mean()
-        return float(ranks.mean(kl))
+        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask)
+        return float(ranks.gather(kl).mean())

@@ -1,6 +1,7 @@
 """Task families. A new one is a subclass of `BatchedEnv`, named in YAML by its `class_path`."""
 
-import meta_rl.envs.registration  # noqa: F401 (the names for gymnasium.make)
+import gymnasium as gym
+
 from meta_rl.envs.ant import AntBody, AntDirection, AntGoal, AntVelocity
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.gymnasium_env import GymnasiumEnv
@@ -24,3 +25,20 @@ __all__ = [
     "MujocoEnv",
     "PointMass",
 ]
+
+# Gymnasium's names for the families: `gymnasium.make("meta_rl/AntDirection-v0", horizon=100)`.
+for _family in (
+    AntBody,
+    AntDirection,
+    AntGoal,
+    AntVelocity,
+    HalfCheetahDirection,
+    HalfCheetahVelocity,
+    PointMass,
+):
+    _view = "MujocoTaskEnv" if issubclass(_family, MujocoEnv) else "TaskEnv"
+    gym.register(
+        id=f"meta_rl/{_family.__name__}-v0",
+        entry_point=f"meta_rl.show.gymnasium_views:{_view}",
+        kwargs={"family": f"meta_rl.envs.{_family.__name__}"},
+    )

@@ -52,10 +52,12 @@ class Ant(MujocoEnv):
 
 class AntDirection(Ant, Direction):
     __doc__ = Direction.__doc__
+    published_name = "ant_dir"
 
 
 class AntVelocity(Ant, Velocity):
     __doc__ = Velocity.__doc__
+    published_name, published_max_velocity = "ant_vel", 3.0
     velocity_bonus = 1.0  # positive near the goal: otherwise the ant would learn to fall
 
 
@@ -63,9 +65,9 @@ class AntGoal(Ant):
     """Go to a point, uniform in the disc of `radius` around the start. Reward: 1 - distance / radius.
 
     Args:
-        radius: Greatest distance of a goal in m.
-        observe_position: As in `MujocoEnv`; on by default, since a goal is a place.
-        **kwargs: Further ones of `MujocoEnv`.
+        radius: Largest distance of a goal from the start in m.
+        observe_position: Whether observations begin with the robot's position, to which goals are relative.
+        **kwargs: The further arguments of `MujocoEnv`.
     """
 
     task_parameters = ("goal_x", "goal_y")
@@ -89,12 +91,16 @@ class AntGoal(Ant):
 class AntBody(Ant):
     """Run forward with one weak or heavy leg, a different body in every task. Reward: the x-velocity.
 
-    A task has one factor a leg. One leg's, drawn at random, is uniform in `factors`; the others' are 1.
+    A task is a factor for each leg: uniform in `factors` for one leg, drawn at random, and 1 for the others.
 
     Args:
-        vary: `strength` multiplies the gears of a leg's two motors, `mass` its bodies' masses and inertias.
+        vary: What a leg's factor multiplies: with `strength` the gears of its two motors, with `mass` the
+            masses and inertias of its bodies.
         factors: Lowest and highest factor; by default [0, 0.5] for strength and [2, 4] for mass.
-        **kwargs: Those of `MujocoEnv`.
+        **kwargs: The arguments of `MujocoEnv`.
+
+    Raises:
+        ValueError: for another `vary`, for factors out of range, and for a model without the four legs.
     """
 
     task_parameters = LEGS
@@ -129,7 +135,7 @@ class AntBody(Ant):
 
     def model_fields(self, tasks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         model = self.model
-        # A last column of ones serves what belongs to no leg.
+        # A last column of ones, for bodies that belong to no leg.
         factors = np.concatenate([tasks, np.ones_like(tasks[:, :1])], 1)
         body = factors[:, self._leg_of_body]  # [N, nbody]
         if self.vary == "mass":

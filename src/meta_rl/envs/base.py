@@ -1,9 +1,11 @@
 """The interface of a task family: many episodes of many tasks, stepped as one batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
@@ -24,11 +26,10 @@ class BatchedEnv(ABC):
         horizon: Steps after which an episode is cut off.
         task_parameters: Names of a task's columns.
         task_space: Box [P] with the lowest and highest legal value of every column.
-        task_defaults: Values of the columns that a task file may leave out.
-        task_choices: The only legal values of columns that have no others.
-        threaded: Whether `step` runs on threads of its own.
+        task_defaults: Values of the columns that may be left out where a task is given by name.
+        task_choices: For columns with discrete values, all of them.
         shareable: Whether a task's episodes are the same whatever other tasks are simulated beside it.
-        failures: Of single episodes since `reset`, where the simulation itself knows of them.
+        failures: Episodes that the simulation itself found to have failed since `reset`.
     """
 
     observation_space: Box
@@ -38,13 +39,19 @@ class BatchedEnv(ABC):
     task_space: Box
     task_defaults: Mapping[str, float] = MappingProxyType({})
     task_choices: Mapping[str, tuple[float, ...]] = MappingProxyType({})
-    threaded: bool = False
     shareable: bool = True
     failures: Sequence[Failure] = ()
 
     @abstractmethod
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw `n` tasks from the task distribution: [n, P]."""
+
+    def clone(self) -> "BatchedEnv | None":
+        """The same family with a state of its own, for episodes of other tasks on another thread.
+
+        None where there is no such thing: all episodes are simulated on one thread then.
+        """
+        return None
 
     @abstractmethod
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
@@ -58,6 +65,51 @@ class BatchedEnv(ABC):
         """Move every episode by one action [N, K, A], which may lie outside [-1, 1].
 
         Returns observations [N, K, O], rewards [N, K] and terminated [N, K] (bool). An episode that has
-        terminated stays so; what the others of its numbers say is ignored. So is all of an episode after an
-        observation or a reward of it that is not finite: it has failed.
+        terminated stays terminated, and its further observations and rewards are ignored. An episode with an
+        observation or a reward that is not finite has failed, and is ignored from there on.
         """
+
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        """The published task family that results on these tasks are comparable with; None for most.
+
+        Args:
+            tasks: [N, P].
+            scores: Compare (return - random's) / (oracle's - random's) rather than returns.
+
+        Returns:
+            A value of the column `task` in evaluation/published_returns.csv.
+        """
+        return None
+
+    def check_task_names(self, names: Iterable[str]) -> None:
+        """Raise a ValueError for a name that is no column, and for a missing column without a default."""
+        given, known = set(names), ", ".join(self.task_parameters)
+        for name in sorted(given.difference(self.task_parameters)):
+            raise ValueError(f"unknown column {name!r}; the tasks have {known}")
+        for name in self.task_parameters:
+            if name not in given and name not in self.task_defaults:
+                raise ValueError(f"column {name} is missing; the tasks have {known}")
+
+    def task_row(self, task: Mapping[str, Any]) -> list[float]:
+        """A task given by the names of its columns, each a number or its text, as a row [P].
+
+        Raises:
+            ValueError: for a column that is unknown, missing, or no legal value; begins with its name.
+        """
+        self.check_task_names(task)
+        row = []
+        bounds = zip(self.task_parameters, self.task_space.low, self.task_space.high, strict=True)
+        for name, low, high in bounds:
+            given = task.get(name, self.task_defaults.get(name))
+            try:
+                value = float(given)  # pyright: ignore[reportArgumentType]
+            except (TypeError, ValueError):
+                raise ValueError(f"{name}: {given!r} is not a number") from None
+            if not low <= np.float32(value) <= high:  # as tasks and bounds are float32; NaN fails too
+                raise ValueError(f"{name}: {given} is outside [{low:g}, {high:g}]")
+            choices = self.task_choices.get(name)
+            if choices is not None and np.float32(value) not in np.asarray(choices, np.float32):
+                legal = ", ".join(f"{choice:g}" for choice in choices)
+                raise ValueError(f"{name}: {given} is none of {legal}")
+            row.append(value)
+        return row

@@ -15,12 +15,12 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from torch import Tensor
 
+from meta_rl.envs.arrays import ActionScaling, to_array, to_device
 from meta_rl.envs.base import BatchedEnv
-from meta_rl.envs.device import to_device
-from meta_rl.episodes import ActionScaling, Blocks, TaskSetter, VectorEpisodes, describe
 from meta_rl.errors import Failure, one_line
 from meta_rl.randomness import TaskStreams
 from meta_rl.threads import available_cores
+from meta_rl.workers import Blocks, TaskSetter, VectorEpisodes, describe
 
 SEEDS = 2**31  # simulators in C take their seed as an int
 
@@ -34,7 +34,7 @@ class GymnasiumEnv(BatchedEnv):
     environment that truncates an episode earlier, by rules of its own, ends it.
 
     Args:
-        id: As for `gymnasium.make`: `module:Name-v0` imports `module`, which registers the environment.
+        id: The name for `gymnasium.make`; `module:Name-v0` imports `module`, which registers the environment.
         task_parameters: Lowest and highest value of each parameter; tasks are drawn uniformly in between.
         task_setter: Function `setter(env, **parameters)`, or the dotted path to it, called before each
             reset; without one the parameters become attributes of `env.unwrapped`.
@@ -42,9 +42,9 @@ class GymnasiumEnv(BatchedEnv):
         vectorization: `sync` steps one environment after the other, `async` does so in several processes,
             and `vector_entry_point` takes the vector environment that is registered under `id`; the setter
             then gets that one, and parameters as arrays with a value for each of its environments.
-        num_workers: Processes of `async`; 0 for as many as there are cores that this process may use.
-        context: How these processes are started. Forked ones may hang: torch and W&B have threads.
-        env_kwargs: Further arguments of the environment.
+        num_workers: Number of processes for `async`; 0 for one per core that this process may use.
+        context: How `multiprocessing` starts them. Forked ones may hang, since torch and W&B have threads.
+        env_kwargs: Further arguments of the environment's constructor.
 
     Raises:
         ValueError: for an environment that cannot be made or whose actions are not continuous, and for
@@ -76,7 +76,7 @@ class GymnasiumEnv(BatchedEnv):
         self._spec, size, actions = describe(id, native, self.env_kwargs, attributes)
         self.horizon = _horizon(horizon, self._spec)
         self.shareable = not native  # all of its environments have one seed
-        self._scale = ActionScaling(actions)
+        self._scale = ActionScaling(actions.low, actions.high)
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (math.prod(actions.shape),), np.float32)
         self._total = 0  # environments that are open
@@ -97,13 +97,13 @@ class GymnasiumEnv(BatchedEnv):
         self._like, self._t = tasks, 0
         self.failures: list[Failure] = []
         self._ended = np.zeros((len(tasks), episodes), dtype=np.bool_)
-        rows = tasks.repeat_interleave(episodes, 0).double().cpu().numpy()
+        rows = to_array(tasks.repeat_interleave(episodes, 0))
         observations = self._episodes.start(rows, draws.flatten().tolist())
         self._note_failures()
         return self._tensor(observations)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outcome = self._episodes.step(self._scale(actions.flatten(0, 1).double().cpu().numpy()))
+        outcome = self._episodes.step(self._scale(to_array(actions.flatten(0, 1))))
         self._note_failures()
         self._t += 1
         # At the horizon the sampler cuts episodes off; the environment's own limit says the same again.
@@ -131,13 +131,13 @@ class GymnasiumEnv(BatchedEnv):
         return Blocks(make, self._set_task, total, *sizes, workers, self.context)
 
     def _note_failures(self) -> None:
-        """Those of the last start or step."""
+        """Append those of the last start or step to `failures`."""
         episodes = self._ended.shape[1]
         for row, *why in self._episodes.failures:
             self.failures.append(Failure(*divmod(row, episodes), self._t, *why))
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
-        """[M, ...] as a new tensor [N, K, ...], of the tasks' type and on their device."""
+        """An array [M, ...] as a new tensor [N, K, ...], with the data type and device of the tasks."""
         shaped = rows.reshape(*self._ended.shape, *rows.shape[1:]).copy()
         return to_device(shaped, self._like, self._like.dtype)
 
@@ -154,7 +154,7 @@ def _task_space(parameters: dict[str, tuple[float, float]]) -> Box:
 
 
 def _function(setter: str | Callable[..., Any] | None, parameters: tuple[str, ...]) -> Callable | None:
-    """The setter itself; it has to take an environment, and every parameter by its name."""
+    """The setter as a function; it must accept an environment, and every parameter by name."""
     if setter is None:
         return None
     try:
@@ -169,7 +169,7 @@ def _function(setter: str | Callable[..., Any] | None, parameters: tuple[str, ..
 
 
 def _horizon(horizon: int | None, spec: EnvSpec) -> int:
-    """The horizon that was asked for, or else the environment's time limit."""
+    """The given horizon, or else the time limit that the environment is registered with."""
     steps = horizon if horizon is not None else spec.max_episode_steps
     if steps is None:
         raise ValueError(f"horizon is needed, since {spec.id} is registered without a time limit")

@@ -25,8 +25,10 @@ class HalfCheetah(MujocoEnv):
 
 class HalfCheetahDirection(HalfCheetah, Direction):
     __doc__ = Direction.__doc__
+    published_name = "cheetah_dir"
 
 
 class HalfCheetahVelocity(HalfCheetah, Velocity):
     __doc__ = Velocity.__doc__
+    published_name, published_max_velocity = "cheetah_vel", 2.0
     velocity_bonus = 0.0  # its episodes never end early

@@ -4,11 +4,12 @@
 # (mujoco has no type stubs)
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -56,7 +57,7 @@ def load_model(xml_file: str, preset: Preset) -> mujoco.MjModel:
 
 
 def joint_types(model: mujoco.MjModel) -> list[str]:
-    """Those of all joints, in the order of qpos: free, ball, slide or hinge."""
+    """Types of all joints, in the order of qpos: free, ball, slide or hinge."""
     return [mujoco.mjtJoint(t).name.removeprefix("mjJNT_").lower() for t in model.jnt_type]
 
 
@@ -66,7 +67,7 @@ class MujocoBatch:
     Results do not depend on the number of threads.
 
     Args:
-        model: What is simulated.
+        model: The model; left as it is.
         frame_skip: Physics steps per call of `step`.
         num_threads: Threads that simulate; 0 for all cores that this process may use.
 
@@ -105,8 +106,8 @@ class MujocoBatch:
         Args:
             qpos: Generalised positions.
             qvel: Generalised velocities.
-            fields: Fields of the model, [n, ...], in which the simulations differ. What MuJoCo derives from
-                them follows.
+            fields: Values [n, ...] of the model's fields in which the simulations differ, by name, such as
+                `body_mass`. Constants that MuJoCo derives from them are recomputed.
 
         Raises:
             UserError: for more threads than simulations.
@@ -137,13 +138,13 @@ class MujocoBatch:
         self.qpos, self.qvel, self.xpos, self._ctrl = bind("qpos"), bind("qvel"), bind("xpos"), bind("ctrl")
 
     def step(self, ctrl: NDArray[np.floating], alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Move the simulations of the mask `alive` [n] on by `frame_skip` physics steps under `ctrl` [n, nu].
+        """Move the simulations of the mask `alive` [n] by `frame_skip` physics steps, with controls [n, nu].
 
         The others cost nothing and stay as they are.
 
         Returns:
-            Which of them have diverged [n]: MuJoCo has raised an error or a warning in them, or would not
-            accept their state any more. What they hold now is of no use; the others are not affected.
+            Which simulations have diverged [n]: MuJoCo has raised an error or a warning in them, or would not
+            accept their state any more. Their state is meaningless from then on; the others are not affected.
         """
         self._ctrl[:] = ctrl
         failed = np.zeros_like(alive)
@@ -160,12 +161,26 @@ class MujocoBatch:
         return alive & (failed | warned | ~accepted)
 
 
+class _Handler:
+    """MuJoCo has one handler for all threads: the first to come sets it, the last to leave resets it."""
+
+    lock = threading.Lock()
+    users = 0
+    before: Any = None
+
+
 @contextmanager
 def _warnings_logged() -> Iterator[None]:
     """Send MuJoCo's warnings to the log; it would print them and append them to ./MUJOCO_LOG.TXT."""
-    before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(log.debug)
+    with _Handler.lock:
+        if _Handler.users == 0:
+            _Handler.before = mujoco.get_mju_user_warning()
+            mujoco.set_mju_user_warning(log.debug)
+        _Handler.users += 1
     try:
         yield
     finally:
-        mujoco.set_mju_user_warning(before)
+        with _Handler.lock:
+            _Handler.users -= 1
+            if _Handler.users == 0:
+                mujoco.set_mju_user_warning(_Handler.before)

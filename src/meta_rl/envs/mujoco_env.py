@@ -1,5 +1,6 @@
-"""A task family of a robot in MuJoCo: batched physics on one side, the tasks' rewards on the other."""
+"""Task families of robots in MuJoCo: batched physics on one side, the tasks' rewards on the other."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -10,8 +11,8 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meta_rl.envs.arrays import ActionScaling, to_array, to_device
 from meta_rl.envs.base import BatchedEnv
-from meta_rl.envs.device import to_device
 from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import Failure
@@ -19,7 +20,8 @@ from meta_rl.randomness import TaskStreams
 
 
 class MujocoEnv(BatchedEnv):
-    """Base of the task families. A robot gives presets, velocity and health; a task its range and reward.
+    """Base class of robots' task families. A robot subclass says where the robot is and when it has fallen, a
+    task subclass what a task is and what it pays.
 
     The reward of a step is `task_reward` + alive_bonus while healthy - control_cost_weight * sum(action^2)
     of the clipped action. An episode ends once the robot is not healthy, or its simulation diverges.
@@ -31,22 +33,22 @@ class MujocoEnv(BatchedEnv):
         xml_file: Another model of the same kind of robot: a path, or a name among Gymnasium's. Actions in
             [-1, 1] are scaled to the limits of its actuators.
         horizon: Environment steps per episode.
-        reset_noise_scale: Half width of the uniform noise on initial positions, and standard deviation of
-            the normal noise on initial velocities.
-        observe_position: Whether the robot's position in the world is observed too.
+        reset_noise_scale: Half width of the uniform noise on initial generalised positions, and standard
+            deviation of the normal noise on initial generalised velocities.
+        observe_position: Whether observations begin with the robot's position in the world.
         num_threads: Threads that simulate; 0 for all cores that this process may use.
 
     Raises:
         ValueError: for a value out of range, and for an XML file that does not fit the robot.
     """
 
-    threaded = True
     xml_file: str  # the robot's own model, unless another one is given
     presets: ClassVar[Mapping[str, Preset]]
-    hidden_positions: ClassVar[int]  # leading elements of qpos that tell where in the world the robot is
-    joints: ClassVar[tuple[str, ...]]  # by which the robot hangs in the world: free, slide or hinge
+    hidden_positions: ClassVar[int]  # leading elements of qpos that are the robot's position in the world
+    joints: ClassVar[tuple[str, ...]]  # types of the first joints of its model: free, ball, slide or hinge
     alive_bonus: ClassVar[float]
     control_cost_weight: ClassVar[float]
+    published_name: ClassVar[str]  # what `published` returns, where everything is as in the paper
 
     def __init__(
         self,
@@ -76,40 +78,47 @@ class MujocoEnv(BatchedEnv):
         self.dt = physics.timestep * physics.frame_skip  # s, of an environment step
         self.physics = MujocoBatch(self.model, physics.frame_skip, num_threads)
         low, high = np.where(self.model.actuator_ctrllimited, self.model.actuator_ctrlrange.T, [[-1], [1]])
-        self._centre, self._half_range = (low + high) / 2, (high - low) / 2
-        self.hides_position = not observe_position
-        self._skipped = self.hidden_positions if self.hides_position else 0
+        self._scale = ActionScaling(low, high)
+        self.observe_position = observe_position
+        self._skipped = 0 if observe_position else self.hidden_positions
         size = self.model.nq - self._skipped + self.model.nv
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (self.model.nu,), np.float32)
 
     @abstractmethod
     def task_reward(self) -> NDArray[np.float64]:
-        """What the task pays for the last step: [N, K], from `tasks`, `velocity()` and `position()`."""
+        """The task's reward for the last step [N, K], from `tasks`, `velocity()` and `position()`."""
 
     @abstractmethod
     def position(self) -> NDArray[np.float64]:
-        """Where the robot is, in m: [N, K, 2], or [N, K, 1] for one that moves in a plane. Not a view."""
+        """The robot's position in m, as a new array: [N, K, 2], or [N, K, 1] in a plane."""
 
     def healthy(self) -> NDArray[np.bool_]:
         """Whether episodes [N, K] may go on."""
         return np.ones(self._alive.shape, bool)
 
     def model_fields(self, tasks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Fields of the model that a task changes, [N, ...] for tasks [N, P]."""
+        """Values [N, ...] of the model's fields, by name, that depend on the task, for tasks [N, P]."""
         return {}
 
     def velocity(self) -> NDArray[np.float64]:
-        """Mean velocity over the last step in m/s, as `position`."""
+        """Mean velocity over the last step in m/s, of the same shape as `position()`."""
         return (self.position() - self._position_before) / self.dt
 
+    def clone(self) -> BatchedEnv | None:
+        if self.physics.num_threads:  # that many for all episodes together, as the user has asked
+            return None
+        twin = copy.copy(self)
+        twin.physics = MujocoBatch(self.model, self.physics.frame_skip, num_threads=1)
+        return twin
+
     def positions(self) -> NDArray[np.float64]:
-        """A copy of the generalised positions [N, K, nq], to draw the robots from."""
+        """A copy of the generalised positions [N, K, nq], from which the robots can be drawn."""
         return self.by_task(self.physics.qpos)
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._like = tasks
-        rows = tasks.detach().cpu().double().numpy()
+        rows = to_array(tasks)
         self.tasks = rows[:, None]  # [N, 1, P], broadcasts over episodes
         self._alive = np.ones((len(rows), episodes), bool)
         self._t = 0
@@ -125,16 +134,16 @@ class MujocoEnv(BatchedEnv):
         return self._observation()
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        clipped = np.clip(actions.detach().cpu().double().numpy(), -1.0, 1.0)
-        control = self._centre + self._half_range * clipped
+        raw = to_array(actions)
+        control = self._scale(raw)
         self._position_before = self.position()
         diverged = self.physics.step(control.reshape(self._alive.size, -1), self._alive.reshape(-1))
         diverged = diverged.reshape(self._alive.shape)
         with np.errstate(all="ignore"):  # a simulation that has diverged may hold anything
             healthy = self.healthy()
             reward = self.task_reward() + self.alive_bonus * healthy
-        reward = reward - control_cost(clipped, self.control_cost_weight)
-        # What a diverged simulation says of its last step is no reward to learn from.
+        reward = reward - control_cost(raw, self.control_cost_weight)
+        # The last reward of a diverged simulation is meaningless.
         reward = np.where(diverged, 0.0, reward)
         for task, episode in np.argwhere(diverged).tolist():
             self.failures.append(Failure(task, episode, self._t, "simulation diverged"))
@@ -143,8 +152,18 @@ class MujocoEnv(BatchedEnv):
         like = self._like
         return self._observation(), to_device(reward, like, like.dtype), to_device(~self._alive, like)
 
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        name = vars(type(self)).get("published_name")  # not inherited: a subclass may pay other rewards
+        if name is None:
+            return None
+        paper = self.presets["paper"]
+        physics = (self.preset, self.model.opt.timestep, self.physics.frame_skip, self.horizon)
+        start = (self.xml_file, self.reset_noise_scale, self.observe_position)
+        same = physics == ("paper", paper.timestep, paper.frame_skip, 200)
+        return name if same and start == (type(self).xml_file, 0.1, False) else None
+
     def by_task(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A copy of what `physics` shows of all simulations, [N * K, ...], as [N, K, ...]."""
+        """A copy of an array of all simulations, [N * K, ...], such as `physics.qpos`, as [N, K, ...]."""
         return np.array(x).reshape(*self._alive.shape, *x.shape[1:])
 
     def check_robot(self) -> None:
@@ -164,8 +183,8 @@ class Direction(MujocoEnv):
     """Run forward or backward, equally likely. Reward: the velocity in that direction.
 
     Args:
-        directions: What is drawn from: 1 is forward, -1 backward.
-        **kwargs: Those of `MujocoEnv`.
+        directions: The directions of the tasks: 1 is forward, -1 backward.
+        **kwargs: The arguments of `MujocoEnv`.
     """
 
     task_parameters = ("direction",)
@@ -182,6 +201,10 @@ class Direction(MujocoEnv):
         which = torch.randint(len(self.directions), (n, 1), generator=generator)
         return torch.tensor(self.directions, dtype=torch.float32)[which]
 
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        both = len(tasks.unique()) == 2  # returns forward and backward need not be alike
+        return super().published(tasks, scores) if both else None
+
     def task_reward(self) -> NDArray[np.float64]:
         return direction_reward(self.velocity()[..., 0], self.tasks[..., 0])
 
@@ -190,12 +213,13 @@ class Velocity(MujocoEnv):
     """Run forward at a given velocity, uniform in [0, max_velocity]. Reward: bonus - |velocity - goal|.
 
     Args:
-        max_velocity: Highest goal in m/s.
-        **kwargs: Those of `MujocoEnv`.
+        max_velocity: Highest goal velocity in m/s.
+        **kwargs: The arguments of `MujocoEnv`.
     """
 
     task_parameters = ("goal_velocity",)
     velocity_bonus: ClassVar[float]
+    published_max_velocity: ClassVar[float]
 
     def __init__(self, max_velocity: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -206,6 +230,11 @@ class Velocity(MujocoEnv):
 
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.rand(n, 1, generator=generator) * self.max_velocity
+
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        name = super().published(tasks, scores)
+        # Returns depend on the range of the goals; scores are relative to an oracle for the same goals.
+        return name if name is None or scores or self.max_velocity == self.published_max_velocity else None
 
     def task_reward(self) -> NDArray[np.float64]:
         return velocity_reward(self.velocity()[..., 0], self.tasks[..., 0], self.velocity_bonus)

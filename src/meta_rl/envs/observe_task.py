@@ -1,4 +1,6 @@
-"""A task family whose tasks are observed: what an oracle acts on."""
+"""A task family whose tasks are observed: the environment of an oracle."""
+
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ class ObserveTask(Wrapper):
     """Appends the task's parameters to every observation: [N, K, O] -> [N, K, O + P].
 
     Args:
-        env: The task family; its `observation_space` and `task_space` are boxes of one dimension.
+        env: The task family whose tasks become visible.
     """
 
     def __init__(self, env: BatchedEnv) -> None:
@@ -22,6 +24,10 @@ class ObserveTask(Wrapper):
         spaces = env.observation_space, env.task_space
         low, high = np.concatenate([s.low for s in spaces]), np.concatenate([s.high for s in spaces])
         self.observation_space = Box(low, high, dtype=np.float32)
+
+    def clone(self) -> BatchedEnv | None:
+        env = self.env.clone()
+        return None if env is None else cast(BatchedEnv, ObserveTask(env))
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._tasks = tasks[:, None].expand(-1, episodes, -1)  # [N, K, P]

@@ -62,3 +62,7 @@ class PointMass(BatchedEnv):
         if self.goal_radius > 0:
             self._terminated = self._terminated | (offset.abs() < self.goal_radius).all(-1)
         return self._position, reward, self._terminated
+
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        from_origin = self.horizon == 100 and not tasks[:, 2:].any()
+        return "point_mass" if from_origin else None

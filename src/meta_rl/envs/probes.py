@@ -10,7 +10,7 @@ from meta_rl.randomness import TaskStreams
 
 
 class _Probe(BatchedEnv):
-    """Shared shape of the probes: one observed zero, one action, a `target` per task that nobody observes.
+    """What probes have in common: the observation is 0, the action a number, the task a hidden `target`.
 
     Actions are not clipped, so that the gradient of the expected reward is known in closed form.
     """
@@ -49,14 +49,14 @@ class ConstantReward(_Probe):
 
 
 class ActionReward(_Probe):
-    """Reward -(action - target)^2: a policy without adaptation can at best play the mean target, 0."""
+    """Reward -(action - target)^2: the best policy without adaptation plays the mean target, 0."""
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self._transition(-((actions[..., 0] - self._target) ** 2))
 
 
 class Bandit(ActionReward):
-    """The same, for one step that terminates: no time, no discounting, no bootstrapping can matter."""
+    """`ActionReward` with episodes of a single step: discounting and bootstrapping cannot matter."""
 
     def __init__(self) -> None:
         super().__init__(horizon=1)

@@ -1,37 +1,65 @@
-"""A report's files: figures and page are always drawn from data/*.csv and report.json, also at first."""
+"""A report as plain data, and the files that keep it: report.json, data/*.csv and videos/."""
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from meta_rl.charts.chart import Chart, from_csv, to_csv
 from meta_rl.errors import UserError
-from meta_rl.report.chart_file import from_csv, to_csv
-from meta_rl.report.draw import draw
-from meta_rl.report.model import Chart, Report, RunRecord, Verdict
-from meta_rl.report.page import write_page
+from meta_rl.report.equivalence import Verdict
+from meta_rl.report.tables import RunRecord
 
 FORMAT = 1  # of report.json
 
 
+@dataclass(frozen=True)
+class Report:
+    """Everything that report.py writes.
+
+    Attributes:
+        title: The title of the page.
+        findings: Sentences on what the numbers show; the first is the headline.
+        summary: A row for each group of runs; column names are headings, cells are texts.
+        verdicts: How each method compares with MAML after one gradient step.
+        charts: The figures.
+        runs: How each run was made.
+        skipped: A line for everything that was left out.
+        videos: Paths of the videos.
+        notes: Sentences on how the statistics were made.
+        made: How the report itself was made: command, date, commit and versions.
+    """
+
+    title: str
+    findings: tuple[str, ...]
+    summary: pd.DataFrame
+    verdicts: tuple[Verdict, ...]
+    charts: tuple[Chart, ...]
+    runs: tuple[RunRecord, ...]
+    skipped: tuple[str, ...] = ()
+    videos: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    made: dict[str, Any] = field(default_factory=dict)
+
+
 def save(report: Report, output: Path) -> None:
-    """Write data/*.csv, report.json and videos/, in place of those of an earlier report."""
+    """Write report.json, data/*.csv and videos/ to the folder `output`, in place of an earlier report."""
     for file in _earlier_files(output):
         file.unlink(missing_ok=True)
     (output / "data").mkdir(parents=True, exist_ok=True)
     for chart in report.charts:
         (output / "data" / f"{chart.key}.csv").write_text(to_csv(chart))
     videos = tuple(_copy_video(video, report.runs, output) for video in report.videos)
-    (output / "report.json").write_text(to_json(replace(report, videos=videos)))
+    (output / "report.json").write_text(_to_json(replace(report, videos=videos)))
 
 
 def _copy_video(video: Path, runs: Sequence[RunRecord], output: Path) -> Path:
-    """Keep a video of a run; its path in `output`."""
+    """Copy a video of a run to the report; its path relative to `output`."""
     number, run = next((i, Path(r.name)) for i, r in enumerate(runs, 1) if video.is_relative_to(r.name))
     kept = Path("videos", f"{number}-{run.name}", video.name)
     (output / kept).parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +68,11 @@ def _copy_video(video: Path, runs: Sequence[RunRecord], output: Path) -> Path:
 
 
 def load(output: Path) -> Report:
-    """The report in `output`. Raises a UserError if there is none, or a file of it is damaged."""
+    """The report in the folder `output`.
+
+    Raises:
+        UserError: if there is none, or a file of it is damaged.
+    """
     file = output / "report.json"
     try:
         content = json.loads(file.read_text())
@@ -57,25 +89,14 @@ def load(output: Path) -> Report:
 
 
 def _named(key: Any, chart: Chart) -> Chart:
-    """The chart of a file, if its key is the one that the report has and names a file in its own folder."""
+    """The chart of a file. Raises a ValueError unless it has this key, and the key is a plain file name."""
     if not isinstance(key, str) or Path(key).name != key or chart.key != key:
         raise ValueError("another chart")
     return chart
 
 
-def render(output: Path, progress: Callable[[tuple[Chart, ...]], Any] = iter) -> Report:
-    """Draw figures and page from the data in `output`; the report that they show."""
-    report = load(output)
-    (output / "figures").mkdir(exist_ok=True)
-    for chart in progress(report.charts):
-        for file in _figures(output, chart.key):
-            draw(chart, file)
-    write_page(report, output)
-    return report
-
-
-def to_json(report: Report) -> str:
-    """Everything but the charts, of which there are the keys."""
+def _to_json(report: Report) -> str:
+    """The text of report.json: everything but the charts, which it names by their keys."""
     content = {
         **asdict(replace(report, charts=(), summary=pd.DataFrame())),
         "format": FORMAT,
@@ -104,23 +125,24 @@ def _from_json(content: dict[str, Any], charts: tuple[Chart, ...], output: Path)
     )
 
 
-def _figures(output: Path, key: str) -> list[Path]:
+def figure_files(output: Path, key: str) -> list[Path]:
+    """The files of a chart's figure in the folder of a report."""
     return [output / "figures" / f"{key}{suffix}" for suffix in (".png", ".pdf")]
 
 
 def _earlier_files(output: Path) -> list[Path]:
-    """What an earlier report has in `output` besides report.json and the page; nothing outside of it."""
+    """The files of an earlier report in `output` besides report.json and the page; none outside of it."""
     try:
         earlier = json.loads((output / "report.json").read_text())
         keys = [key for key in earlier["charts"] if Path(key).name == key]
         videos = _own_videos(earlier, output)
     except (OSError, ValueError, LookupError, TypeError):
         return []
-    return videos + [file for k in keys for file in (output / "data" / f"{k}.csv", *_figures(output, k))]
+    return videos + [file for k in keys for file in (output / "data" / f"{k}.csv", *figure_files(output, k))]
 
 
 def _own_videos(content: dict[str, Any], output: Path) -> list[Path]:
-    """The videos of a report.json that are in the report's own folder: a page shows nothing else."""
+    """The videos of a report.json that are in the report's own folder: the page shows no others."""
     folder = (output / "videos").resolve()
     paths = [output / video for video in content["videos"]]
     return [path for path in paths if path.resolve().is_relative_to(folder)]

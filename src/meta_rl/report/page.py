@@ -1,10 +1,10 @@
-"""A report as one page that needs nothing but itself."""
+"""A report as one page that needs nothing but itself, with its figures as files."""
 
 import base64
 import hashlib
 import mimetypes
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,22 +12,46 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from meta_rl.report.draw import shared_limits
-from meta_rl.report.looks import legend, looks
-from meta_rl.report.model import Chart, Panel, Report, RunRecord
-from meta_rl.report.svg import panel_svg, swatch
+from meta_rl.charts.chart import Chart, Panel
+from meta_rl.charts.draw import draw, panel_svg, shared_limits, swatch
+from meta_rl.charts.looks import legend, looks
+from meta_rl.report.files import Report, figure_files, load
+from meta_rl.report.tables import RunRecord
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_EMBEDDED = 8e6  # bytes of all videos; more of them stay beside the page
-FACTS = 4  # columns of the table of runs
+FACTS = 4  # columns of the table of runs at most, besides name and method
+
+
+def render(output: Path, progress: Callable[[tuple[Chart, ...]], Any] = iter) -> Report:
+    """Draw the figures and the page of a report from its data/*.csv and report.json.
+
+    Args:
+        output: The folder of the report.
+        progress: Wraps the charts in a progress bar.
+
+    Returns:
+        The report.
+
+    Raises:
+        UserError: if there is no report in the folder, or a file of it is damaged.
+    """
+    report = load(output)
+    (output / "figures").mkdir(exist_ok=True)
+    for chart in progress(report.charts):
+        for file in figure_files(output, chart.key):
+            draw(chart, file)
+    write_page(report, output)
+    return report
 
 
 def write_page(report: Report, output: Path) -> None:
     """Write index.html, and the folder videos/ if they are too large to be inside it.
 
     Args:
-        report: Whatever is missing in it is left out of the page.
-        output: The directory; the page links to its figures/KEY.png, figures/KEY.pdf and data/KEY.csv.
+        report: The report; sections without content are left out.
+        output: The folder of the report. The page links to figures/KEY.png, figures/KEY.pdf and data/KEY.csv
+            in it.
     """
     output.mkdir(parents=True, exist_ok=True)
     # Every name in a report is text: only what is Markup here goes into the page as it is.
@@ -55,7 +79,7 @@ def write_page(report: Report, output: Path) -> None:
 
 
 def _sections(report: Report) -> dict[str, str]:
-    """Ids and names of the sections that have something in them."""
+    """The ids and headings of the sections that have content."""
     found = {
         "findings": ("Findings", True),
         "summary": ("Summary", len(report.summary.columns) or report.verdicts),
@@ -95,7 +119,7 @@ def _label(chart: Chart, panel: Panel, number: int) -> str:
 
 
 def _common_facts(runs: Sequence[RunRecord]) -> list[str]:
-    """The first facts that all runs have, after the method, which has its own column."""
+    """The names of the first facts that all runs have, without the method, which has its own column."""
     first = runs[0].facts if runs else {}
     return [key for key in first if key != "method" and all(key in run.facts for run in runs)][:FACTS]
 
@@ -115,7 +139,7 @@ def _data_url(path: Path) -> str:
 
 
 def _link(path: Path, output: Path, number: int) -> str:
-    """The link to a video, copied next to the page if it is elsewhere; several may have the same name."""
+    """The link to a video, which is copied to the folder of the page unless it is there already."""
     if not path.resolve().is_relative_to(output.resolve()):
         copy = output / "videos" / f"{number:02d}-{path.name}"
         copy.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What methods score over seeds and tasks, by the measures of Agarwal et al. 2021.
+"""Aggregate scores over seeds and tasks, as Agarwal et al. 2021 define them.
 
 The paper is *Deep reinforcement learning at the edge of the statistical precipice*. Scores are [seeds,
 tasks]: every seed's policy is evaluated on the same tasks. Intervals are those of `intervals.over_seeds`.
@@ -13,13 +13,6 @@ from numpy.typing import ArrayLike
 from scipy.stats import trim_mean
 
 from meta_rl.report.intervals import Interval, over_seeds, stratified
-
-
-def normalise(returns: np.ndarray, random: float, oracle: float) -> np.ndarray:
-    """Returns as scores: 0 is the random policy's mean return, 1 the oracle's, over the same tasks."""
-    if not oracle > random:
-        raise ValueError(f"the oracle ({oracle}) is no better than the random policy ({random})")
-    return (returns - random) / (oracle - random)
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
@@ -51,10 +44,11 @@ def aggregate(
     """IQM, mean, median and, of normalised scores, optimality gap of each method.
 
     Args:
-        scores: [seeds, tasks] by method.
-        normalised: Whether 1 is the oracle's score.
-        resamples: Of the stratified bootstrap.
-        seed: Of the stratified bootstrap; a method's interval does not depend on the methods beside it.
+        scores: By method, the scores [seeds, tasks].
+        normalised: Whether a score of 1 is the oracle's, so that there is an optimality gap.
+        resamples: Number of samples of the stratified bootstrap.
+        seed: Seed of the stratified bootstrap, used anew for each method: an interval does not depend on the
+            methods beside it.
 
     Returns:
         Columns method, metric, value, low, high, stratified_low, stratified_high, seeds. low and high are the
@@ -80,8 +74,8 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
     """P(a seed of `a` scores higher than one of `b`), mean over tasks, ties as 1/2; with its 95 % interval.
 
     Args:
-        a: [seeds, tasks].
-        b: [other seeds, the same tasks].
+        a: Scores [seeds of a, tasks].
+        b: Scores [seeds of b, tasks] on the same tasks.
     """
 
     def statistic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -91,11 +85,11 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
 
 
 def performance_profiles(scores: Mapping[str, np.ndarray], thresholds: ArrayLike) -> pd.DataFrame:
-    """Which fraction of all scores, over seeds and tasks, is higher than each threshold.
+    """The fraction of all scores, over seeds and tasks, that is higher than each threshold.
 
     Args:
-        scores: [seeds, tasks] by method.
-        thresholds: [K] scores.
+        scores: By method, the scores [seeds, tasks].
+        thresholds: The thresholds [K], in units of the scores.
 
     Returns:
         Columns method, threshold, fraction, low, high. Intervals are pointwise, one threshold at a time.

@@ -14,8 +14,8 @@ from queue import SimpleQueue
 from typing import Literal
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.experiment.provenance import read_starts
-from meta_rl.experiment.run_directory import is_held
+from meta_rl.run.directory import is_held
+from meta_rl.run.record import read_starts
 from meta_rl.sweep.file import Sweep
 from meta_rl.sweep.points import command, names, points
 
@@ -27,17 +27,17 @@ State = Literal["waiting", "finished", "failed", "stopped", "elsewhere"]
 
 @dataclass
 class Run:
-    """One point: its command, where it writes, and what became of it.
+    """One point of a sweep: its command, its run directory, and its outcome.
 
     Attributes:
-        name: Of its directory.
-        words: Its command.
-        arguments: The part of it behind the program.
-        path: Its directory.
-        state: `elsewhere` where another process is training it.
-        code: Exit code of the process that was started here.
-        seconds: How long that took.
-        log_start: Where its output begins in the log, which earlier starts have written too.
+        name: Name of the run and of its directory.
+        words: The whole command.
+        arguments: The words of the command after the program.
+        path: The run directory.
+        state: `elsewhere` means that another process is training it; `stopped`, that this sweep.py ended it.
+        code: Exit code of the process that was started here; None before it has ended.
+        seconds: How long that process took.
+        log_start: Size of the log in bytes before that process started, since each start appends to it.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Run:
         return self.path.with_name(f"{self.name}.log")
 
     def last_lines(self) -> list[str]:
-        """The end of what this start has written."""
+        """The last lines that the process started here has written."""
         text = self.log.read_bytes()[self.log_start :].decode(errors="replace")
         return [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
 
     def look(self) -> None:
-        """See whether it is finished or trained elsewhere.
+        """Find out from the run directory whether the run is finished or trained elsewhere.
 
         Raises:
             UserError: if the directory holds the run of another command.
@@ -81,10 +81,16 @@ def _experiment(arguments: Sequence[str]) -> list[str]:
 
 
 def plan(sweep: Sweep, root: Path, count: int | None, part: tuple[int, int]) -> list[Run]:
-    """The runs of a sweep, or of part i of n; those that are finished already say so.
+    """The runs of a sweep, with their state so far.
+
+    Args:
+        sweep: The sweep file's content.
+        root: Folder of the run directories.
+        count: Number of points; None for all of a grid.
+        part: (i, n) for every n-th point from the i-th, counted from 1.
 
     Raises:
-        UserError: if a directory holds something else, or two points are the same.
+        UserError: if the program is missing, a directory holds another run, or two points have one name.
     """
     if not Path(sweep.program).is_file():
         raise UserError(
@@ -110,9 +116,9 @@ class Pool:
     """Runs `jobs` processes at a time, each on its share of the cores.
 
     Attributes:
-        jobs: Processes at a time.
-        stopping: Whether to start no more.
-        running: By process: its run, its cores, and when it began.
+        jobs: Largest number of processes at a time.
+        stopping: Whether no further run is to be started.
+        running: The run of each process, the cores it is pinned to, and its start on the monotonic clock.
     """
 
     jobs: int
@@ -127,7 +133,15 @@ class Pool:
         self.free = deque[Sequence[int]](shares)
 
     def start(self, run: Run, group: str) -> None:
-        """Start a run on free cores, its output in its log. Raises a UserError if that is impossible."""
+        """Start a run on free cores, with its output in its log.
+
+        Args:
+            run: The run.
+            group: Name under which W&B groups the runs of a sweep.
+
+        Raises:
+            UserError: if the process cannot be started.
+        """
         cores = self.free.popleft()
         environment = {k: v for k, v in os.environ.items() if k not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
         environment.setdefault("WANDB_RUN_GROUP", group)
@@ -151,7 +165,7 @@ class Pool:
         threading.Thread(target=self._watch, args=[process], daemon=True).start()
 
     def wait(self) -> Run:
-        """Wait until a process ends; its run, with what became of it."""
+        """Wait until a process ends; its run, with its outcome filled in."""
         process = self.ended.get()
         run, cores, start = self.running.pop(process)
         self.free.append(cores)
@@ -162,7 +176,7 @@ class Pool:
         return run
 
     def stop(self, kill: bool = False) -> None:
-        """Let no more start, and ask those that run to save and end, or kill them with their workers."""
+        """Start no further runs. Ask the running ones to save and exit, or kill them and their workers."""
         self.stopping = True
         for process in list(self.running):
             try:

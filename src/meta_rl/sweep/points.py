@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from meta_rl.sweep.distributions import DISTRIBUTIONS, implied
 from meta_rl.sweep.file import Sweep
+from meta_rl.sweep.parameters import draw, grid_values
 
 Point = Mapping[str, Any]  # by the parameter's dotted name
 LONGEST_NAME = 180  # bytes; file systems allow 255
@@ -27,29 +27,13 @@ def points(sweep: Sweep, count: int | None) -> list[Point]:
     """
     count = count or sweep.run_cap
     if sweep.method == "grid":
-        chosen = itertools.islice(itertools.product(*map(_values, sweep.parameters.values())), count)
+        chosen = itertools.islice(itertools.product(*map(grid_values, sweep.parameters.values())), count)
         return [dict(zip(sweep.parameters, values, strict=True)) for values in chosen]
     text = json.dumps(sweep.parameters, sort_keys=True, default=str)
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-    return [_draw(sweep, np.random.default_rng([seed, i])) for i in range(count or DEFAULT_COUNT)]
-
-
-def _values(parameter: Mapping[str, Any]) -> Sequence[Any]:
-    """Of a parameter in a grid; W&B also takes whole numbers from min to max."""
-    if "value" in parameter:
-        return [parameter["value"]]
-    return parameter["values"] if "values" in parameter else range(parameter["min"], parameter["max"] + 1)
-
-
-def _draw(sweep: Sweep, rng: np.random.Generator) -> Point:
-    point: dict[str, Any] = {}
-    for name, parameter in sorted(sweep.parameters.items()):  # their order in the file changes nothing
-        if "value" in parameter:
-            point[name] = parameter["value"]
-        else:
-            draw, _ = DISTRIBUTIONS[parameter.get("distribution", implied(parameter))]
-            point[name] = draw(rng, parameter)
-    return point
+    sources = (np.random.default_rng([seed, i]) for i in range(count or DEFAULT_COUNT))
+    # Sorted: the order of the parameters in the file changes nothing.
+    return [{name: draw(p, rng) for name, p in sorted(sweep.parameters.items())} for rng in sources]
 
 
 def command(sweep: Sweep, point: Point) -> list[str]:

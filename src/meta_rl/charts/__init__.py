@@ -1,0 +1,1 @@
+"""One type of chart as plain data, and the ways to draw it."""

@@ -1,0 +1,51 @@
+"""Between the sampler's tensors and a simulator's arrays: actions one way, what it returns the other."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class ActionScaling:
+    """Maps actions in [-1, 1] to a simulator's range, clipping what lies outside.
+
+    Components whose range is not finite on both sides are passed on as they are, clipped at the one bound
+    that they may have.
+
+    Args:
+        low: Lowest value of each of the A action components, -inf for none; of any shape.
+        high: Highest values, of the same shape.
+    """
+
+    def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
+        self._low, self._high = (x.reshape(-1).astype(np.float64) for x in (low, high))
+        bounded = np.isfinite(self._low) & np.isfinite(self._high)
+        lowest, highest = np.where(bounded, self._low, -1.0), np.where(bounded, self._high, 1.0)
+        self._centre, self._half_range = (lowest + highest) / 2, (highest - lowest) / 2
+
+    def __call__(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The simulator's actions [..., A] for the policy's [..., A]."""
+        return np.clip(self._centre + self._half_range * actions, self._low, self._high)
+
+
+def to_array(x: Tensor) -> NDArray[np.float64]:
+    """A float64 array of the same shape on the CPU."""
+    return x.detach().cpu().double().numpy()
+
+
+def to_device(x: NDArray[Any], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """An array as a tensor of the same shape. Does not wait for a GPU to have received it.
+
+    Args:
+        x: Must not be written to afterwards: the tensor may share its memory.
+        like: A tensor on the device to use.
+        dtype: Data type of the result; by default that of `x`.
+    """
+    tensor = torch.from_numpy(x)
+    tensor = tensor if dtype is None else tensor.to(dtype)
+    if not like.is_cuda:
+        return tensor.to(like.device)
+    # Only from pinned memory is a copy asynchronous; torch keeps the memory until it is done.
+    return tensor.pin_memory().to(like.device, non_blocking=True)

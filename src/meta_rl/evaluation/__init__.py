@@ -1,0 +1,1 @@
+"""Policies on unseen tasks: adaptation curves, comparisons, films, published figures, statistics."""

@@ -1,0 +1,177 @@
+"""Policies on unseen tasks: adaptation.csv, evaluation.json, figure, summary, and what can be seen of it."""
+
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from meta_rl.charts.plotting import plot_adaptation
+from meta_rl.errors import EpisodeError, NonFiniteError, UserError
+from meta_rl.evaluation.curve import TaskChoice, tasks_to_test
+from meta_rl.evaluation.film import robots, show_live, write_videos
+from meta_rl.evaluation.loaded import (
+    AdaptationSettings,
+    LoadedPolicy,
+    is_config,
+    load_trained,
+    load_untrained,
+)
+from meta_rl.evaluation.published import published_for
+from meta_rl.evaluation.statistics import summarise_adaptation
+from meta_rl.evaluation.wandb_run import log_evaluation
+from meta_rl.run.directory import make_output
+from meta_rl.run.tracking import choose_mode
+from meta_rl.show.video import check_ffmpeg
+
+
+class Showing(NamedTuple):
+    """What can be seen of an evaluation besides its table and figure."""
+
+    videos: int = 0  # of how many tasks
+    live: bool = False  # the adapted policy in MuJoCo's viewer
+
+
+class Evaluation(NamedTuple):
+    """What the policies of one command line are evaluated on, and how."""
+
+    tasks: TaskChoice
+    how: AdaptationSettings
+    showing: Showing
+
+
+def evaluate_all(sources: Sequence[Path], output: Path | None, evaluation: Evaluation) -> int:
+    """Evaluate every policy, and say which ones could not be.
+
+    Args:
+        sources: Checkpoints, or one YAML file for an untrained policy.
+        output: Directory for the results of a single one; None for each one's own.
+        evaluation: Tasks and settings.
+
+    Returns:
+        0, 1 if adaptation of one diverged, 2 if something does not fit; the others are evaluated.
+
+    Raises:
+        UserError: if several cannot be evaluated as asked.
+    """
+    for flag, given in (("output", output), ("view", evaluation.showing.live)):
+        if len(sources) > 1 and given:
+            raise UserError(f"--{flag}: goes with one checkpoint; several are written to their own runs")
+    outputs = [output or default_output(source) for source in sources]
+    for folder in outputs:
+        if outputs.count(folder) > 1:
+            raise UserError(
+                f"--checkpoint: two of them belong to {folder}; evaluate them one by one with --output"
+            )
+    code = 0
+    for source, folder in zip(sources, outputs, strict=True):
+        try:
+            evaluate(source, folder, evaluation, alone=len(sources) == 1)
+        except EpisodeError as error:
+            code = max(code, 1)
+            print(f"error: {source}: {error}", file=sys.stderr)
+        except NonFiniteError as error:
+            code = max(code, 1)
+            message = f"error: {source}: adaptation diverged, {error}; try a smaller --inner_lr"
+            print(message, file=sys.stderr)
+        except UserError as error:  # the others are evaluated nevertheless
+            code = 2
+            print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+def evaluate(source: Path, output: Path, evaluation: Evaluation, alone: bool = True) -> None:
+    """Adapt a policy to every task; write the table, the figure and the videos, and print a summary.
+
+    Args:
+        source: A checkpoint, or a YAML file for an untrained policy.
+        output: Directory to write to.
+        evaluation: Tasks and settings.
+        alone: Whether the settings are meant for this policy alone; among several, one may not adapt.
+
+    Raises:
+        UserError: for files and values that do not fit.
+        NonFiniteError: if adaptation diverges.
+    """
+    policy = load_untrained(source) if is_config(source) else load_trained(source)
+    how, showing = evaluation.how, evaluation.showing
+    check(policy, how if alone else AdaptationSettings(), showing)
+    mode = choose_mode()
+    env = policy.data.env
+    tasks = tasks_to_test(env, evaluation.tasks, how.seed)
+    make_output(output)
+
+    start = time.perf_counter()
+    frame = policy.adaptation_table(env, tasks, how)
+    seconds = time.perf_counter() - start
+
+    table, figure, summary = output / "adaptation.csv", output / "adaptation.png", summarise_adaptation(frame)
+    frame.to_csv(table, index=False)
+    write_record(policy, source, how, output / "evaluation.json")
+    plot_adaptation({policy.label: frame}, published_for(env, tasks), figure)
+    print_summary(policy, how, summary)
+    print(f"{seconds:.1f} s; wrote {table} and {figure}", flush=True)
+
+    videos = []
+    if showing.videos:
+        start = time.perf_counter()
+        videos = write_videos(policy, tasks, showing.videos, how, output / "video")
+        print(f"{time.perf_counter() - start:.1f} s; wrote {', '.join(map(str, videos))}", flush=True)
+    if mode:
+        name = policy.config["name"] or source.stem
+        config = policy.config | {"evaluation": {"source": str(source), **how._asdict()}}
+        print("W&B", log_evaluation(name, mode, output, config, summary, figure, videos), flush=True)
+    if showing.live:
+        show_live(policy, tasks[0], how)
+
+
+def check(policy: LoadedPolicy, how: AdaptationSettings, showing: Showing) -> None:
+    """Raise a UserError if a policy that never adapts is asked to, or if there will be nothing to show."""
+    for flag, given in (("gradient_steps", how.gradient_steps), ("inner_lr", how.inner_lr)):
+        if given and not policy.learner.adapts:
+            raise UserError(f"--{flag}: {type(policy.learner).__name__} takes no gradient step; leave it out")
+    if showing.videos or showing.live:
+        robots(policy.data.env)
+    if showing.videos:
+        check_ffmpeg()
+
+
+def print_summary(policy: LoadedPolicy, how: AdaptationSettings, summary: pd.DataFrame) -> None:
+    """Print the mean return after each gradient step."""
+    inner = policy.test_time(how.inner_lr)
+    unit = " x variance" if inner.scale_by_variance else ""
+    rates = f"inner_lr {inner.rates}{unit}" if policy.learner.adapts else "no adaptation"
+    print(f"{policy.label}: {summary['n'].iloc[0]} tasks, {how.episodes} episodes a step, {rates}")
+    print("step  mean return    ± 95 %")
+    for step, mean, half_width, _ in summary.itertuples():
+        print(f"{step:4}  {mean:11.2f}  {'-' if math.isnan(half_width) else f'{half_width:.2f}':>8}")
+
+
+def write_record(policy: LoadedPolicy, source: Path, how: AdaptationSettings, path: Path) -> None:
+    """Write evaluation.json: what was evaluated and how."""
+    record = {
+        "label": policy.label,
+        "trained": policy.trained,
+        "iteration": policy.iteration,
+        "source": str(source),
+        "gradient_steps": policy.gradient_steps(how.gradient_steps),
+        "episodes": how.episodes,
+        "seed": how.seed,
+        "inner_lr": list(policy.test_time(how.inner_lr).rates) if policy.learner.adapts else [],
+        "command": shlex.join(["python", *sys.argv]),
+        "config": policy.config,
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def default_output(source: Path) -> Path:
+    """runs/NAME/evaluation for runs/NAME/checkpoints/X.ckpt, evaluation/STEM for conf/STEM.yaml."""
+    if is_config(source):
+        return Path("evaluation") / source.stem
+    folder = source.parent
+    return (folder.parent if folder.name == "checkpoints" else folder) / "evaluation"

@@ -1,0 +1,38 @@
+"""Figures that others have published, to compare with."""
+
+from importlib.resources import files
+
+import pandas as pd
+from torch import Tensor
+
+from meta_rl.envs import BatchedEnv
+
+
+def published_returns(task: str) -> pd.DataFrame:
+    """Published returns on a task family: columns method, gradient_steps, mean_return, standard_error, tasks.
+
+    The header of evaluation/published_returns.csv says where they come from and lists the families.
+    """
+    with files("meta_rl").joinpath("evaluation/published_returns.csv").open() as stream:
+        table = pd.read_csv(stream, comment="#")
+    return table.query("task == @task").drop(columns="task").reset_index(drop=True)
+
+
+def published_for(env: BatchedEnv, tasks: Tensor) -> pd.DataFrame | None:
+    """Returns published for these tasks [N, P] of an environment; None where nothing is comparable."""
+    family = env.published(tasks)
+    return None if family is None else published_returns(family)
+
+
+def published_scores_for(env: BatchedEnv, tasks: Tensor) -> pd.DataFrame | None:
+    """Normalised scores published for these tasks [N, P]; None where nothing is comparable."""
+    family = env.published(tasks, scores=True)
+    return None if family is None else as_scores(published_returns(family))
+
+
+def as_scores(published: pd.DataFrame) -> pd.DataFrame:
+    """(return - random's) / (oracle's - random's), where random has not adapted, on a table of returns."""
+    unadapted = published.query("gradient_steps == 0").set_index("method")["mean_return"]
+    gap = unadapted["oracle"] - unadapted["random"]
+    score = (published["mean_return"] - unadapted["random"]) / gap
+    return published.assign(mean_return=score, standard_error=published["standard_error"] / gap)

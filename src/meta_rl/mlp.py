@@ -1,0 +1,236 @@
+"""Derivatives of the MLP policy, written out, with fewer passes over activations than autograd makes.
+
+With per-task parameters [N, ...], z_l = h_{l-1} W_l^T + b_l, h_l = f(z_l), and the mean z_L of the actions:
+
+    pull back   g -> J^T g      from the mean to the parameters
+    push        u -> J u        from the parameters to the mean
+    Hessian     u -> H u        of a loss L(mean, log_std): both differentiated along u (Pearlmutter 1994)
+
+Each is linear, and the derivative of one is another. So autograd can differentiate through them as the
+meta-gradient and its Fisher products need: by the parameters once, and once more by what is pulled back.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.types import Params, Samples
+
+Loss = Callable[[Gaussian, Samples], Tensor]
+
+
+class _Layer(NamedTuple):
+    """What the passes need of a linear layer and of the nonlinearity before it."""
+
+    name: str
+    weight: Tensor  # [N, out, in]
+    input: Tensor  # [N, B, in]: h of the layer before
+    before: nn.Module | None  # f that made the input; None for the observations
+
+
+class Forward:
+    """The forward pass of every task's policy at its observations, kept for any number of other passes.
+
+    Args:
+        policy: Gives the architecture, and the statistics of observations.
+        params: [N, ...] of each task.
+        observations: [N, B, O].
+
+    Attributes:
+        mean: [N, B, A] of the actions.
+    """
+
+    def __init__(self, policy: GaussianMLP, params: Params, observations: Tensor) -> None:
+        hidden = observations if policy.normalizer is None else policy.normalizer(observations)
+        self.layers: list[_Layer] = []
+        before = None
+        for name, module in policy.mean.named_children():
+            if isinstance(module, nn.Linear):
+                weight, bias = params[f"mean.{name}.weight"], params[f"mean.{name}.bias"]
+                self.layers.append(_Layer(f"mean.{name}", weight, hidden, before))
+                hidden = torch.baddbmm(bias[:, None], hidden, weight.mT)
+            else:
+                hidden, before = module(hidden), module
+        self.mean = hidden
+
+    def pull_back(self, g: Tensor) -> tuple[Params, list[Tensor], list[Tensor | None]]:
+        """J^T g for g [N, B, A].
+
+        Returns:
+            The parameters' part; and from the last layer to the first the derivatives by z, and those by h
+            where f'' is not 0 everywhere.
+        """
+        grads, by_z, by_h = {}, [], []
+        for layer in reversed(self.layers):
+            by_z.append(g)
+            grads[f"{layer.name}.weight"], grads[f"{layer.name}.bias"] = g.mT @ layer.input, g.sum(1)
+            if layer.before is not None:
+                g = g @ layer.weight
+                by_h.append(g.clone() if bends(layer.before) else None)
+                times_slope_(g, layer.before, layer.input)
+        return grads, by_z, by_h
+
+    def push(self, u: Params) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
+        """J u for u [N, ...].
+
+        Returns:
+            The mean's part; and of every layer how its input changes along u, and the z that made the input,
+            the latter where f'' is not 0 everywhere.
+        """
+        change: Tensor | None = None  # of the input
+        changes, by_z = [], []
+        z = change
+        for layer in self.layers:
+            by_z.append(None)
+            if z is not None and layer.before is not None:
+                by_z[-1] = z.clone() if bends(layer.before) else None
+                change = times_slope_(z, layer.before, layer.input)
+            changes.append(change)
+            weight, bias = (u[f"{layer.name}.{part}"] for part in ("weight", "bias"))
+            z = torch.baddbmm(bias[:, None], layer.input, weight.mT)
+            if change is not None:
+                z.baddbmm_(change, layer.weight.mT)
+        assert z is not None
+        return z, changes, by_z
+
+
+def bends(module: nn.Module) -> bool:
+    """Whether a nonlinearity has a second derivative other than 0."""
+    return not isinstance(module, nn.ReLU)
+
+
+def times_slope_(x: Tensor, module: nn.Module, h: Tensor) -> Tensor:
+    """x times f'(z), in place, by what autograd itself does with h = f(z)."""
+    aten = torch.ops.aten
+    if isinstance(module, nn.ReLU):
+        return aten.threshold_backward.grad_input(x, h, 0, grad_input=x)
+    if isinstance(module, nn.Tanh):
+        return aten.tanh_backward.grad_input(x, h, grad_input=x)
+    return aten.elu_backward.grad_input(x, 1.0, 1.0, 1.0, True, h, grad_input=x)
+
+
+def bend(module: nn.Module, h: Tensor) -> Tensor:
+    """f''(z) from h = f(z)."""
+    return -2 * h * (1 - h.square()) if isinstance(module, nn.Tanh) else torch.where(h > 0, 0.0, h + 1)
+
+
+class LossGradient:
+    """The gradient of every task's loss by its own parameters, and products with its Hessian.
+
+    Args:
+        policy: The policy.
+        params: [N, ...], detached.
+        samples: [N, B, ...].
+        loss: From one task's distributions and samples to a scalar.
+    """
+
+    def __init__(self, policy: GaussianMLP, params: Params, samples: Samples, loss: Loss) -> None:
+        self.forward = Forward(policy, params, samples.observations)
+        self.free = (params["log_std"] >= policy.min_log_std).to(params["log_std"])  # has a gradient
+        log_std = params["log_std"].clamp(min=policy.min_log_std)
+        self.outputs = self.forward.mean.requires_grad_(), log_std.requires_grad_()
+        with torch.enable_grad():
+            mean, log_std = self.outputs
+            losses = vmap(loss)(Gaussian(mean, log_std[:, None].expand_as(mean)), samples)
+            self.by_outputs = torch.autograd.grad(losses.sum(), self.outputs, create_graph=True)
+        by_mean, by_log_std = (g.detach() for g in self.by_outputs)
+        self.value, self.by_z, self.by_h = self.forward.pull_back(by_mean)
+        self.value["log_std"] = by_log_std * self.free
+
+    def hessian_product(self, u: Params) -> Params:
+        """H u for u [N, ...]."""
+        mean, changes, changes_z = self.forward.push(u)
+        along = mean, u["log_std"] * self.free
+        g, log_std = torch.autograd.grad(self.by_outputs, self.outputs, along, retain_graph=True)
+        result = {"log_std": log_std * self.free}
+        layers, by_h = reversed(self.forward.layers), iter(self.by_h)
+        for layer, by_z, change, z in zip(layers, self.by_z, changes[::-1], changes_z[::-1], strict=True):
+            weight = g.mT @ layer.input
+            if change is not None:
+                weight.baddbmm_(by_z.mT, change)
+            result[f"{layer.name}.weight"], result[f"{layer.name}.bias"] = weight, g.sum(1)
+            if layer.before is not None:
+                g = (g @ layer.weight).baddbmm_(by_z, u[f"{layer.name}.weight"])
+                times_slope_(g, layer.before, layer.input)
+                h = next(by_h)
+                if h is not None and z is not None:
+                    g.addcmul_(bend(layer.before, layer.input) * h, z)
+        return result
+
+
+def mean_of_tasks(policy: GaussianMLP, params: Params, observations: Tensor) -> Tensor:
+    """The means of the actions: [N, B, A]."""
+    names = [name for name in params if name != "log_std"]
+    values = [params[name] for name in names]
+    return _Mean.apply(policy, observations, names, *values)  # pyright: ignore[reportReturnType]
+
+
+def loss_gradient(policy: GaussianMLP, params: Params, samples: Samples, loss: Loss) -> Params:
+    """The gradient of every task's loss by its own parameters: [N, ...]."""
+    if not torch.is_grad_enabled():
+        return LossGradient(policy, params, samples, loss).value
+    names = list(params)
+    values = _Gradient.apply(policy, samples, loss, names, *params.values())
+    return dict(zip(names, values, strict=True))  # pyright: ignore[reportArgumentType]
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, policy: GaussianMLP, observations: Tensor, names: list[str], *params: Tensor
+    ) -> Tensor:
+        ctx.names = names
+        ctx.passed = Forward(policy, dict(zip(names, params, strict=True)), observations)
+        mean = ctx.passed.mean
+        del ctx.passed.mean  # what is returned knows ctx: a cycle would keep both alive
+        return mean
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None, None, None, *_PullBack.apply(ctx.passed, ctx.names, g)  # pyright: ignore
+
+
+class _PullBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, passed: Forward, names: list[str], g: Tensor) -> tuple[Tensor, ...]:
+        ctx.names, ctx.passed = names, passed
+        grads = passed.pull_back(g)[0]
+        return tuple(grads[name] for name in names)
+
+    @staticmethod
+    def backward(ctx: Any, *u: Tensor) -> Any:
+        return None, None, ctx.passed.push(dict(zip(ctx.names, u, strict=True)))[0]
+
+
+class _Gradient(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, policy: GaussianMLP, samples: Samples, loss: Loss, names: list[str], *params: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.names = names
+        ctx.gradient = LossGradient(policy, dict(zip(names, params, strict=True)), samples, loss)
+        value = ctx.gradient.value
+        del ctx.gradient.value  # as in _Mean
+        return tuple(value[name] for name in names)
+
+    @staticmethod
+    def backward(ctx: Any, *u: Tensor) -> Any:
+        return None, None, None, None, *_Hessian.apply(ctx.gradient, ctx.names, *u)  # pyright: ignore
+
+
+class _Hessian(torch.autograd.Function):
+    """H u; and since H is symmetric, that is its derivative too."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: LossGradient, names: list[str], *u: Tensor) -> tuple[Tensor, ...]:
+        ctx.names, ctx.gradient = names, gradient
+        product = gradient.hessian_product(dict(zip(names, u, strict=True)))
+        return tuple(product[name] for name in names)
+
+    @staticmethod
+    def backward(ctx: Any, *v: Tensor) -> Any:
+        return None, None, *_Hessian.apply(ctx.gradient, ctx.names, *v)  # pyright: ignore

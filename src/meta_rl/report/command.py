@@ -1,0 +1,119 @@
+"""report.py: from the command line to figures, tables and one page."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from meta_rl.errors import UserError
+from meta_rl.run.arguments import Parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a report, or redraw reports, as the command line says.
+
+    Args:
+        argv: The arguments after the program's name; None for those of the process.
+
+    Returns:
+        0 when done, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs and keep their traceback.
+    """
+    try:
+        args = _parse(argv)
+        if args.redraw:
+            for folder in args.redraw:
+                _render(folder)
+        else:
+            _report(args.runs, args.evaluation, args.output, made_now(argv))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def made_now(argv: Sequence[str] | None) -> dict[str, Any]:
+    """How this report is made: command, date, commit and versions."""
+    from meta_rl.run.record import commit, versions
+
+    return {
+        "command": shlex.join(["python", "report.py", *(sys.argv[1:] if argv is None else argv)]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def _report(runs: Sequence[Path], evaluation: str, output: Path, made: dict[str, Any]) -> None:
+    """Write the report on `runs` to the folder `output`."""
+    from meta_rl.report.build import build  # here, so that a mistyped flag need not wait for pandas
+    from meta_rl.report.files import save
+
+    report = build(runs, evaluation, made)
+    for line in report.skipped:
+        print(line, file=sys.stderr)
+    try:
+        save(report, output)
+    except OSError as error:
+        raise UserError(f"output {output}: {error.strerror}; choose another --output") from None
+    _render(output)
+
+
+def _render(output: Path) -> None:
+    """Draw figures and page of the report in the folder `output`, and say so."""
+    from tqdm import tqdm
+
+    from meta_rl.report.page import render
+
+    report = render(
+        output, lambda charts: tqdm(charts, "figures", unit="figure", leave=False, delay=2, disable=None)
+    )
+    runs, figures = len(report.runs), len(report.charts)
+    print(f"wrote {output / 'index.html'}, {_count(figures, 'figure')}, from {_count(runs, 'run')}")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(
+        prog="report.py",
+        description="Learning curves, ablations, adaptation, costs and verdicts of a set of runs: figures, "
+        "the numbers in them, and a page index.html. Runs that are missing, partial, damaged or of another "
+        "task family than most are skipped, with a line that says why.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help="Run directories of train.py, or of evaluate.py for untrained policies; or directories of them.",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("report"), help="Directory to write to (default: report)."
+    )
+    parser.add_argument(
+        "--evaluation",
+        default="evaluation",
+        metavar="NAME",
+        help="The folder in each run that holds its evaluation (default: evaluation).",
+    )
+    parser.add_argument(
+        "--redraw",
+        type=Path,
+        nargs="+",
+        metavar="REPORT",
+        help="Instead: rebuild figures and page of reports from their data/*.csv and report.json alone.",
+    )
+    args = parser.parse_args(argv)
+    if bool(args.runs) == bool(args.redraw):
+        raise UserError("give run directories, or --redraw with directories of reports; see --help")
+    if not args.evaluation or Path(args.evaluation).name != args.evaluation:
+        raise UserError(f"--evaluation: {args.evaluation!r} is not the name of a folder")
+    return args

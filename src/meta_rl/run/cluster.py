@@ -1,0 +1,165 @@
+"""Several processes: torchrun's agent starts and watches those of this machine; Slurm starts a job again.
+
+The command of a user checks everything, and then hands over to the agent (`torch.distributed.elastic`),
+which runs the same command once for every rank. The line that a rank would end with goes to the agent, so
+that the user reads it once.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from meta_rl import threads
+from meta_rl.errors import UserError, raised_in
+from meta_rl.run.record import read_starts
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    from meta_rl.data import RolloutDataModule
+    from meta_rl.run.directory import RunDirectory
+
+RUN_ID = "meta_rl"  # of an agent that `launch` has started
+LOST = 75  # exit code of a rank that ends because another one has
+SECONDS_TO_STOP = (
+    24 * 3600
+)  # after a signal: however long an iteration takes; a second Ctrl-C ends it at once
+
+
+def fail(reason: str, code: int) -> int:
+    """Say why the program ends, in one line; return its exit code. A rank tells its agent instead."""
+    if launched():
+        content = {"message": reason, "timestamp": int(time.time())}
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content))
+    else:
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+    return code
+
+
+def launched() -> bool:
+    """Whether this is a rank that `launch` has started."""
+    return os.environ.get("TORCHELASTIC_RUN_ID") == RUN_ID
+
+
+def check(trainer: "Trainer", data: "RolloutDataModule", strategy: object) -> None:
+    """Raise a UserError unless the trainer's processes can share out the tasks evenly."""
+    size = trainer.world_size
+    if size == 1:
+        return
+    if strategy not in ("auto", "ddp"):
+        raise UserError(f"trainer.strategy: several processes share the tasks by 'ddp' alone, got {strategy}")
+    if data.meta_batch_size % size:
+        raise UserError(
+            f"data.meta_batch_size: {data.meta_batch_size} tasks cannot be shared out evenly to {size} "
+            "processes; choose a multiple, or other trainer.devices"
+        )
+    if not data.env.shareable:
+        raise UserError(
+            "data.env: its tasks share random numbers, so that only one process can simulate them"
+        )
+    if trainer.num_nodes > 1 and needs_launch(trainer):
+        raise UserError("trainer.num_nodes: start the processes of several machines by torchrun or Slurm")
+
+
+def needs_launch(trainer: "Trainer") -> bool:
+    """Whether there are to be several processes, and nothing has started them yet."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)  # strategies of one device have none
+    return trainer.world_size > 1 and not (environment and environment.creates_processes_externally)
+
+
+def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
+    """Run this command in as many processes as the trainer has devices; the exit code, after one line."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        signal.signal(
+            signal.SIGINT, lambda *_: os._exit(1)
+        )  # the second one; the ranks end with this process
+        raise SignalException("", signal.Signals(number))
+
+    signal.signal(signal.SIGINT, interrupt)
+    logging.disable(logging.CRITICAL)  # the agent's own words
+    size = trainer.world_size
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.number() // size)))
+    with tempfile.TemporaryDirectory(prefix="meta_rl-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=size,
+            run_id=RUN_ID,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",  # any free port
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            signals_to_handle="SIGTERM",
+            shutdown_timeout=SECONDS_TO_STOP,
+        )
+        try:
+            elastic_launch(config, sys.executable)(*sys.argv)
+        except ChildFailedError as error:
+            return _explain(error, size, directory)
+        except SignalException as error:
+            done = [start["outcome"] for start in read_starts(directory.record)][-1:] == ["done"]
+            return 0 if done else 128 + error.sigval  # it may have come in the last iteration
+    return 0
+
+
+def _explain(error: "ChildFailedError", size: int, directory: "RunDirectory") -> int:
+    """Name the rank whose end was the cause, unless it has said why itself."""
+    told = {rank: Path(failure.error_file).exists() for rank, failure in error.failures.items()}
+    rank, first = min(
+        error.failures.items(),
+        key=lambda item: (not told[item[0]], item[1].exitcode == LOST, item[1].timestamp),
+    )
+    code = first.exitcode
+    if told[rank]:
+        return fail(str(first.message), code)
+    if code > 128:  # stopped by a signal, as rank 0 has said
+        return code
+    how = f"by {first.signal_name()}" if code < 0 else f"with exit code {code}"
+    resume = f"; resume with: {directory.resume_command()}" if directory.configs() else ""
+    return fail(f"lost rank {rank} of {size} (process {first.pid}), which ended {how}{resume}", 1)
+
+
+def end_with_launcher() -> None:
+    """Let the system kill this rank if its agent dies, which else would leave it training (Linux only)."""
+    if launched() and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def is_of_a_message(error: Exception) -> bool:
+    """Whether a message between processes has failed, rather than this one's own work."""
+    import torch.distributed
+
+    between = ("torch.distributed", "torch.nn.parallel")
+    return isinstance(error, torch.distributed.DistError) or raised_in(error).startswith(between)
+
+
+def slurm_notice() -> int | None:
+    """Slurm's signal before a job's end, if asked for by `#SBATCH --signal=USR1@120`; None elsewhere."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    return signal.SIGUSR1 if SLURMEnvironment.detect() else None
+
+
+def requeue() -> None:
+    """Ask Slurm to start this job again; `--ckpt_path auto` in its script goes on from the checkpoint."""
+    job = os.environ["SLURM_JOB_ID"]
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    try:
+        subprocess.run(["scontrol", "requeue", job], timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        print(f"could not requeue: scontrol requeue {job}", file=sys.stderr)

@@ -1,0 +1,32 @@
+"""train.py: from the command line to a trained run."""
+
+import sys
+from collections.abc import Sequence
+
+from meta_rl.errors import UserError
+from meta_rl.run.arguments import config_files, is_question, normalise
+from meta_rl.run.cluster import end_with_launcher, fail
+from meta_rl.run.signals import exit_on_signals
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the command line says.
+
+    Returns:
+        0 when done, 1 if a number stopped being finite, a file of the run could no longer be written, or
+        another of its processes was lost, 2 for bad input, 130 or 143 when stopped by Ctrl-C or SIGTERM (with
+        a checkpoint to resume from once training has begun, else with nothing left behind). A second Ctrl-C
+        ends the process at once with 1. Other exceptions are bugs and keep their traceback.
+    """
+    with exit_on_signals():
+        try:
+            end_with_launcher()
+            args = normalise(sys.argv[1:] if argv is None else argv)
+            files = config_files(args)
+            if not files and not any(map(is_question, args)):
+                raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
+            from meta_rl.run.session import train  # loads torch and lightning
+
+            return train(args, default_name=files[-1].stem if files else "run")
+        except UserError as error:
+            return fail(str(error), 2)

@@ -1,0 +1,214 @@
+"""Experiments as configuration: YAML and command line to objects, and checkpoints back to objects."""
+
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from omegaconf.errors import OmegaConfBaseException
+
+from meta_rl.algorithms import MetaLearner
+from meta_rl.data import RolloutDataModule
+from meta_rl.errors import UserError, one_line
+from meta_rl.run.arguments import config_files, normalise
+from meta_rl.run.cluster import check
+from meta_rl.run.messages import explain, reject_null, with_section
+
+TRAINER_DEFAULTS = {
+    "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
+    "devices": 1,
+    "max_steps": 100,
+    "max_epochs": -1,  # max_steps alone decides
+    "log_every_n_steps": 0,  # callbacks.MetricsLog writes them, without the stale ones
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
+
+DESCRIPTION = """Meta-train a policy. Every key of the config file can be overridden, with or without dashes:
+--model.inner_lr=0.2 or model.inner_lr=0.2. For the arguments of an algorithm see --model.help=MAML, of a task
+family --data.env.help=PointMass; your own classes are named by their class_path."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keys of a start besides model, data, trainer and seed; docs/runs.md describes them."""
+
+    name: str | None
+    runs_dir: str
+    ckpt_path: str | None
+    checkpoint_every: int
+    keep_checkpoints: int
+    matmul_precision: str
+    files: tuple[str, ...]  # the configuration's
+
+
+class Parser(LightningArgumentParser):
+    """Raises a UserError of one line where the base class prints pages and exits."""
+
+    def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
+        if not self.exit_on_error:  # an attempt among several: its failure is no error yet
+            super().error(message, ex)
+        raise UserError(explain(message, self)) from None
+
+
+class MetaCLI(LightningCLI):
+    """`model` by class_path, `data` with its `env` by class_path, `trainer`, and the run's own keys.
+
+    Args:
+        args: Command-line arguments, or a configuration as a dict.
+        build: Whether to make the objects; otherwise the configuration is only read.
+    """
+
+    model: MetaLearner
+    datamodule: RolloutDataModule
+
+    def __init__(self, args: list[str] | dict[str, Any], build: bool = True) -> None:
+        self.build = build
+        super().__init__(
+            MetaLearner,
+            RolloutDataModule,
+            save_config_callback=None,  # run_directory keeps one file a start
+            parser_class=Parser,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "allow_abbrev": False,
+                "usage": "train.py --config FILE [--KEY=VALUE ...]",
+                "description": DESCRIPTION,
+            },
+            subclass_mode_model=True,
+            args=args,
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        add = parser.add_argument
+        add("--name", type=str | None, default=None, help="Name of the run; default: the config file's stem.")
+        add(
+            "--runs_dir",
+            type=str,
+            default="runs",
+            help="Directory in which the run's own one, NAME, is made.",
+        )
+        add(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Resume: 'last', a checkpoint, or 'auto': last if there is one, else from the beginning.",
+        )
+        add("--checkpoint_every", type=int, default=10, help="Iterations between checkpoints.")
+        add("--keep_checkpoints", type=int, default=3, help="How many of the newest checkpoints are kept.")
+        add(
+            "--matmul_precision",
+            type=typing.Literal["highest", "high", "medium"],
+            default="highest",
+            help="Of float32 matrix products, see torch.set_float32_matmul_precision: 'medium' may round "
+            "factors to bfloat16, up to twice as fast on CPUs with AVX-512.",
+        )
+        add("--seed_everything", type=int, default=1, help="Seed of all random numbers, in [0, 2^32).")
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(MetaLearner, "model", subclass_mode=True)
+        parser.add_lightning_class_args(RolloutDataModule, "data")
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items()})
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("seed_everything", "data.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
+        except OmegaConfBaseException as error:
+            raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+        except RecursionError:
+            raise UserError("the configuration is nested without end") from None
+        if not 0 <= self.config.seed_everything < 2**32:
+            raise UserError(f"seed_everything must lie in [0, 2^32), got {self.config.seed_everything}")
+        for key in ("checkpoint_every", "keep_checkpoints"):
+            if self.config[key] < 1:
+                raise UserError(f"{key} must be at least 1, got {self.config[key]}")
+        if self.config.trainer.max_steps == 0:
+            raise UserError("trainer.max_steps must be at least 1, or -1 to go on until stopped, got 0")
+        reject_null(yaml.safe_load(self.dump()))
+
+    def instantiate_classes(self) -> None:
+        if not self.build:
+            return
+        try:
+            self.config_init = self.parser.instantiate_classes(self.config)
+        except (ValueError, ImportError) as error:
+            cause: BaseException = error
+            while str(cause).startswith("Does not validate") and cause.__cause__:  # the parser's wrapping
+                cause = cause.__cause__
+            if isinstance(cause, ValueError):
+                raise UserError(with_section(one_line(cause), self.plain())) from error
+            if isinstance(cause, ImportError):
+                raise UserError(
+                    f"{one_line(cause)}; put its directory on PYTHONPATH, or install it"
+                ) from error
+            raise cause from None  # a bug in a constructor
+        if type(self.config_init["model"]) is MetaLearner:
+            raise UserError("model.class_path: MetaLearner is only the base; name an algorithm such as MAML")
+        self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
+
+    @property
+    def options(self) -> Options:
+        """The keys of this start."""
+        chosen = {key: self.config[key] for key in Options.__annotations__ if key != "files"}
+        return Options(**chosen, files=tuple(map(str, self.config.config or ())))
+
+    def settle(self, name: str) -> None:
+        """Give the run its name; what is saved describes the experiment, and not how this start began."""
+        self.config.name, self.config.ckpt_path = name, None
+
+    @property
+    def default_logger(self) -> bool:
+        """Whether the configuration leaves the choice of a logger to us."""
+        return self.config.trainer.logger in (None, True)
+
+    def make_trainer(self, callbacks: list[Callback], root: Path) -> Trainer:
+        """The trainer of the configuration, with `callbacks` besides its own."""
+        if self.config.trainer.enable_progress_bar is False:
+            callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        self.trainer_defaults = {"callbacks": callbacks}
+        arguments = {"logger": False} if self.default_logger else {}
+        try:
+            trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
+        except (TypeError, ValueError, MisconfigurationException) as error:
+            raise UserError(f"trainer: {one_line(error)}") from error
+        check(trainer, self.datamodule, self.config.trainer.strategy)
+        return trainer
+
+    def plain(self) -> dict[str, Any]:
+        """What makes the experiment, as plain types: kept in every checkpoint."""
+        everything = yaml.safe_load(self.dump())
+        return {key: everything[key] for key in ("name", "seed_everything", "model", "data")}
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML."""
+        return self.parser.dump(self.config, skip_unset=False, skip_validation=True)
+
+
+def instantiate(config: dict[str, Any]) -> tuple[MetaLearner, RolloutDataModule]:
+    """Rebuild learner and data module from a configuration of `read_config` or of a checkpoint."""
+    cli = MetaCLI(config)
+    return cli.model, cli.datamodule
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration with the defaults of arguments that are newer than it."""
+    return MetaCLI(config, build=False).plain()
+
+
+def read_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> dict[str, Any]:
+    """The experiment in a YAML file, checked and with its defaults, as plain types."""
+    args = normalise([f"--config={path}", *overrides])
+    config_files(args)
+    return MetaCLI(args, build=False).plain()

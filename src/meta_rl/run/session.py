@@ -1,0 +1,260 @@
+"""One start of a run: check everything, claim its directory, train, and say how to go on."""
+
+import logging
+import re
+import shlex
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_only
+
+from meta_rl import threads
+from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
+from meta_rl.run import cluster, tracking
+from meta_rl.run.callbacks import Checkpointing, MetricsLog
+from meta_rl.run.checkpoint import KEY, check_resumable, load_newest, serialise
+from meta_rl.run.config import MetaCLI
+from meta_rl.run.directory import RunDirectory
+from meta_rl.run.files import WriteError, write_atomically, writing
+from meta_rl.run.progress import AboveTheBar, Progress
+from meta_rl.run.record import Provenance
+from meta_rl.run.signals import to_the_end
+from meta_rl.run.stopping import GracefulStop
+
+
+def train(args: list[str], default_name: str) -> int:
+    """Train as the normalised arguments say; return the exit code (see `meta_rl.run.command.main`)."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
+    logging.getLogger("meta_rl").handlers = [AboveTheBar()]
+    warnings.filterwarnings("ignore", module="lightning")  # about data loaders, workers and its own imports
+    cli = MetaCLI(args)
+    directory = RunDirectory(cli.options.runs_dir, tracking.distinct(cli.options.name or default_name))
+    try:
+        session = Session(cli, directory)
+        if cluster.needs_launch(session.trainer) and not session.complete:
+            directory.release()  # to the first rank
+            return cluster.launch(session.trainer, directory)
+        return session.run()
+    finally:
+        directory.release()
+
+
+class Session:
+    """What one start needs. Nothing is written before everything has been checked.
+
+    Args:
+        cli: The configuration with its learner, data module and trainer.
+        directory: Where the run is, or is to be.
+
+    Raises:
+        UserError: if the run cannot be started as asked.
+    """
+
+    def __init__(self, cli: MetaCLI, directory: RunDirectory) -> None:
+        self.cli, self.directory, options = cli, directory, cli.options
+        if not cli.model.trainable():
+            name, file = type(cli.model).__name__, shlex.quote((options.files or ("FILE",))[-1])
+            raise UserError(
+                f"{name} has nothing to train (no training_step); evaluate it with: "
+                f"python evaluate.py --config {file}"
+            )
+        cli.settle(directory.name)
+        self.config = cli.plain()
+        self.record = Provenance(directory.record)
+        if rank_zero_only.rank == 0:
+            directory.hold()
+        candidates = directory.find(options.ckpt_path)
+        automatic = options.ckpt_path == "auto"
+        restart = automatic and not candidates  # over what a killed start left without a checkpoint
+        if restart and self.record.finished():
+            raise UserError(
+                f"{directory.path} holds a finished run without a checkpoint; choose another --name"
+            )
+        self.source, checkpoint = load_newest(candidates) if candidates else (None, None)
+        self.first_step = checkpoint["global_step"] if checkpoint else 0
+        # A checkpoint from elsewhere starts a branch: a new directory and a new W&B run. A copied directory
+        # goes on in place, and as a new W&B run.
+        own = restart or (self.source is not None and directory.holds(self.source))
+        if directory.descriptor is not None and not own:
+            remedy = "resume it with --ckpt_path last" if directory.last.exists() else "delete it"
+            raise UserError(f"{directory.path} holds a run already; {remedy} or choose another --name")
+        same = own and checkpoint and checkpoint[KEY]["config"]["name"] == directory.name
+        self.wandb_id = tracking.run_id(checkpoint if same else None)
+        self.stop = GracefulStop()
+        every, number = options.checkpoint_every, options.keep_checkpoints
+        saving = Checkpointing(directory, every, number, self.config, self.wandb_id)
+        torch.set_float32_matmul_precision(options.matmul_precision)
+        self.trainer = cli.make_trainer(
+            [Progress(), MetricsLog(directory), self.stop, saving], directory.path
+        )
+        steps = self.trainer.max_steps
+        self.complete = automatic and 0 < steps <= self.first_step
+        if checkpoint and self.source:
+            check_resumable(checkpoint, self.config, self.source, -1 if self.complete else steps)
+
+    @property
+    def started(self) -> bool:
+        """Whether this start has trained an iteration."""
+        return self.trainer.global_step > self.first_step
+
+    def run(self) -> int:
+        """Train, or say that there is nothing left to do; return the exit code."""
+        if not self.trainer.is_global_zero:
+            return self._follow()
+        try:
+            fresh = self.directory.make()
+            if self.complete and self.source:
+                self.directory.go_back(self.source, self.first_step)  # where last.ckpt was damaged
+                self.record.complete()
+                print(f"{self.directory.path}: finished already, {self.first_step} iterations")
+                return 0
+            return self._lead(fresh)
+        except WriteError as error:  # nothing has been trained
+            raise UserError(f"{error}; make it writable, or choose another --runs_dir") from None
+
+    def _follow(self) -> int:
+        """What the other ranks do: their share, and no files."""
+        code = 0 if self.complete else self._fit()
+        return 0 if code > 128 else code  # an error would end rank 0, which may still be busy
+
+    def _lead(self, fresh: bool) -> int:
+        """What the only process does, or the first of several: it keeps the run's directory too."""
+        config = None
+        try:
+            config = self.directory.save_config(self.cli.dump())
+            self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
+            if self.cli.default_logger:
+                with writing(self.directory.path):
+                    self.trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
+            print(self._introduction(), flush=True)
+            code = self._fit()
+        except BaseException as error:
+            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
+            with to_the_end():
+                self._abort(fresh, config, code)
+            raise
+        with to_the_end():
+            return self._finish(code)
+
+    def _abort(self, fresh: bool, config: Path | None, code: int) -> None:
+        """Clean up after an exception, without raising another one in its place."""
+        tracking.finish(self.trainer.loggers, code)
+        if fresh and not self.started:
+            self.directory.discard()
+            return
+        with suppress(WriteError, OSError):  # of a disk that is full or read-only
+            if self.started:
+                self.record.end(self.trainer.global_step, "failed")
+            elif config:
+                config.unlink()
+                self.record.undo()
+
+    def _finish(self, code: int) -> int:
+        """Complete the records of a start that has trained; return its exit code."""
+        outcome = "done" if code == 0 else "stopped" if code > 128 else "failed"
+        try:
+            self.record.end(self.trainer.global_step, outcome)
+        except WriteError as error:
+            code = code or cluster.fail(str(error), 1)  # else the disk has been reported already
+        if self.stop.requeue and code > 128:
+            cluster.requeue()  # first, since Slurm waits for nobody
+        tracking.finish(self.trainer.loggers, code)
+        return code
+
+    def _fit(self) -> int:
+        """Lightning's `fit`, with every way it can end as an exit code and a line that says how to go on.
+
+        Raises:
+            UserError: if nothing was trained.
+        """
+        try:
+            self.trainer.fit(
+                self.cli.model, datamodule=self.cli.datamodule, ckpt_path=self.source, weights_only=True
+            )
+        except NonFiniteError as error:
+            elsewhere = not self.trainer.is_global_zero and "on another rank" in str(error)
+            return cluster.LOST if elsewhere else cluster.fail(self._describe(error), 1)
+        except WriteError as error:
+            if not self.started:
+                raise
+            resume = self.directory.resume_command()
+            return cluster.fail(f"{error}; when it can be, resume with: {resume}", 1)
+        except UserError:
+            raise
+        except Exception as error:
+            return self._explain(error)
+        return self._conclude()
+
+    def _explain(self, error: Exception) -> int:
+        """A user's mistake as such, and the loss of another rank as an exit code; a bug is raised again."""
+        if re.search("loading state_dict|loaded state dict", str(error)):
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise UserError(
+                f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
+            ) from None
+        if self.trainer.world_size > 1 and cluster.is_of_a_message(error):
+            if not self.started:
+                raise SystemExit(cluster.LOST)
+            if not cluster.launched():
+                print("error: lost another rank; what has started the ranks tells which", file=sys.stderr)
+            return cluster.LOST
+        lightnings = isinstance(error, MisconfigurationException) or raised_in(error).startswith(
+            "lightning.pytorch"
+        )
+        if lightnings and not self.started:  # about an argument of the trainer that it checks late
+            raise UserError(f"trainer: {one_line(error)}") from error
+        raise error
+
+    def _conclude(self) -> int:
+        """After training without an error."""
+        step, last, directory = self.trainer.global_step, self.trainer.max_steps, self.directory
+        code = 128 + self.stop.signal if self.stop.signal else 0
+        if not self.started and code:
+            raise SystemExit(code)
+        if not self.started:
+            raise UserError(
+                "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
+            )
+        code = 0 if step == last else code
+        if self.trainer.is_global_zero and code:
+            print(f"stopped at iteration {step}; resume with: {directory.resume_command()}")
+        elif self.trainer.is_global_zero:
+            evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
+            print(f"done: {step} iterations in {directory.path}; evaluate with: {evaluate}")
+        return code
+
+    def _describe(self, error: NonFiniteError) -> str:
+        """Keep what `error` has seen in a file, and say where."""
+        iteration = error.dump.get("iteration", self.trainer.global_step) + 1
+        rank = f"-rank-{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
+        file = self.directory.path / f"nonfinite-step-{iteration}{rank}.pt"
+        parts = [f"{error} in iteration {iteration}"]
+        try:
+            write_atomically(file, serialise(error.dump))
+            parts.append(f"see {file}")
+        except WriteError as failure:
+            parts.append(str(failure))
+        if self.directory.last.exists():
+            parts.append(f"{self.directory.last} is from before")
+        return "; ".join(parts)
+
+    def _introduction(self) -> str:
+        data, model = self.config["data"], self.config["model"]
+        algorithm, env = (spec["class_path"].rpartition(".")[2] for spec in (model, data["env"]))
+        parts = [
+            f"{self.directory.path}: {algorithm} on {env}",
+            f"{data['meta_batch_size']} tasks x {data['fast_batch_size']} episodes",
+            self._device(),
+            *(f"W&B {place}" for place in tracking.places(self.trainer.loggers)),
+        ]
+        return ", ".join(parts) + (f", from iteration {self.first_step}" if self.source else "")
+
+    def _device(self) -> str:
+        size = self.trainer.world_size
+        processes = f"{size} processes on " if size > 1 else ""
+        return f"{processes}{self.trainer.strategy.root_device} with {threads.number()} threads"

@@ -1,0 +1,1 @@
+"""Robots to look at: pictures, videos, MuJoCo's viewer, Gymnasium's views."""

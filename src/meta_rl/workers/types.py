@@ -1,0 +1,40 @@
+"""What both kinds of vector environments take and return."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TaskSetter(NamedTuple):
+    """Sets an environment to a task; sent to the processes that hold the environments.
+
+    Attributes:
+        names: Names of the task's parameters.
+        function: The user's `function(env, **parameters)`; None to set attributes of `env.unwrapped` instead.
+    """
+
+    names: tuple[str, ...]
+    function: Callable[..., Any] | None
+
+    def __call__(self, env: Any, values: Sequence[Any]) -> None:
+        """Set `env` to the task of these `values`, in the order of `names`.
+
+        For a vector environment of M environments each value is an array [M].
+        """
+        task = dict(zip(self.names, values, strict=True))
+        if self.function is not None:
+            self.function(env, **task)
+            return
+        for name, value in task.items():
+            setattr(env.unwrapped, name, value)
+
+
+class Transition(NamedTuple):
+    """One step of M environments."""
+
+    observations: NDArray[np.float64]  # [M, O]
+    rewards: NDArray[np.float64]  # [M]
+    terminated: NDArray[np.bool_]  # [M] ended by the environment's own rules
+    truncated: NDArray[np.bool_]  # [M] cut off, by a time limit for instance
