@@ -10,6 +10,7 @@ Each is linear, and the derivative of one is another. So autograd can differenti
 meta-gradient and its Fisher products need: by the parameters once, and once more by what is pulled back.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,24 @@ from meta_rl.policy import Gaussian, GaussianMLP
 from meta_rl.types import Params, Samples
 
 Loss = Callable[[Gaussian, Samples], Tensor]
+
+
+class _Scratch(threading.local):
+    """Memory of this thread for what a pass needs only while it runs; used again, it stays in the cache."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+
+    def get(self, slot: str, like: Tensor, size: int) -> Tensor:
+        """An uninitialised tensor [N, B, size] for `like` [N, B, ...], valid until the slot's next use."""
+        n, b = like.shape[:2]
+        key = slot, like.dtype, like.device
+        if key not in self.blocks or self.blocks[key].numel() < n * b * size:
+            self.blocks[key] = like.new_empty(n * b * size)
+        return self.blocks[key][: n * b * size].view(n, b, size)
+
+
+_scratch = _Scratch()
 
 
 class _Layer(NamedTuple):
@@ -42,9 +61,14 @@ class Forward:
 
     Attributes:
         mean: [N, B, A] of the actions.
+        log_std: [N, A], not below the policy's bound.
+        free: [N, A] 1 where the parameter log_std has a gradient, 0 where it is below the bound.
     """
 
     def __init__(self, policy: GaussianMLP, params: Params, observations: Tensor) -> None:
+        bound = policy.min_log_std
+        self.free = (params["log_std"] >= bound).to(params["log_std"])
+        self.log_std = params["log_std"].clamp(min=bound)
         hidden = observations if policy.normalizer is None else policy.normalizer(observations)
         self.layers: list[_Layer] = []
         before = None
@@ -57,45 +81,49 @@ class Forward:
                 hidden, before = module(hidden), module
         self.mean = hidden
 
-    def pull_back(self, g: Tensor) -> tuple[Params, list[Tensor], list[Tensor | None]]:
-        """J^T g for g [N, B, A].
+    def pull_back(
+        self, g: Tensor, log_std: Tensor, keep: bool = False
+    ) -> tuple[Params, list[Tensor], list[Tensor | None]]:
+        """J^T g for g of mean [N, B, A] and log_std [N, A].
 
         Returns:
-            The parameters' part; and from the last layer to the first the derivatives by z, and those by h
-            where f'' is not 0 everywhere.
+            The parameters' part; and with `keep`, from the last layer to the first, the derivatives by z, and
+            those by h where f'' is not 0 everywhere.
         """
-        grads, by_z, by_h = {}, [], []
-        for layer in reversed(self.layers):
+        grads, by_z, by_h = {"log_std": log_std * self.free}, [], []
+        for i, layer in reversed(list(enumerate(self.layers))):
             by_z.append(g)
             grads[f"{layer.name}.weight"], grads[f"{layer.name}.bias"] = g.mT @ layer.input, g.sum(1)
             if layer.before is not None:
-                g = g @ layer.weight
-                by_h.append(g.clone() if bends(layer.before) else None)
+                out = None if keep else _scratch.get(f"pull {i % 2}", g, layer.weight.shape[2])
+                g = torch.bmm(g, layer.weight, out=out)
+                by_h.append(g.clone() if keep and bends(layer.before) else None)
                 times_slope_(g, layer.before, layer.input)
         return grads, by_z, by_h
 
-    def push(self, u: Params) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
+    def push(self, u: Params) -> tuple[Tensor, Tensor, list[Tensor | None], list[Tensor | None]]:
         """J u for u [N, ...].
 
         Returns:
-            The mean's part; and of every layer how its input changes along u, and the z that made the input,
-            the latter where f'' is not 0 everywhere.
+            The parts of mean and log_std; and of every layer how its input changes along u, and the z that
+            made the input, the latter where f'' is not 0 everywhere.
         """
-        change: Tensor | None = None  # of the input
+        z = change = None  # before the layer's nonlinearity, and after it
         changes, by_z = [], []
-        z = change
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             by_z.append(None)
             if z is not None and layer.before is not None:
                 by_z[-1] = z.clone() if bends(layer.before) else None
                 change = times_slope_(z, layer.before, layer.input)
             changes.append(change)
             weight, bias = (u[f"{layer.name}.{part}"] for part in ("weight", "bias"))
-            z = torch.baddbmm(bias[:, None], layer.input, weight.mT)
+            last = layer is self.layers[-1]
+            out = None if last else _scratch.get(f"push {i}", layer.input, weight.shape[1])
+            z = torch.baddbmm(bias[:, None], layer.input, weight.mT, out=out)
             if change is not None:
                 z.baddbmm_(change, layer.weight.mT)
         assert z is not None
-        return z, changes, by_z
+        return z, u["log_std"] * self.free, changes, by_z
 
 
 def bends(module: nn.Module) -> bool:
@@ -130,31 +158,29 @@ class LossGradient:
 
     def __init__(self, policy: GaussianMLP, params: Params, samples: Samples, loss: Loss) -> None:
         self.forward = Forward(policy, params, samples.observations)
-        self.free = (params["log_std"] >= policy.min_log_std).to(params["log_std"])  # has a gradient
-        log_std = params["log_std"].clamp(min=policy.min_log_std)
-        self.outputs = self.forward.mean.requires_grad_(), log_std.requires_grad_()
+        self.outputs = self.forward.mean.requires_grad_(), self.forward.log_std.requires_grad_()
         with torch.enable_grad():
             mean, log_std = self.outputs
             losses = vmap(loss)(Gaussian(mean, log_std[:, None].expand_as(mean)), samples)
             self.by_outputs = torch.autograd.grad(losses.sum(), self.outputs, create_graph=True)
         by_mean, by_log_std = (g.detach() for g in self.by_outputs)
-        self.value, self.by_z, self.by_h = self.forward.pull_back(by_mean)
-        self.value["log_std"] = by_log_std * self.free
+        self.value, self.by_z, self.by_h = self.forward.pull_back(by_mean, by_log_std, keep=True)
 
     def hessian_product(self, u: Params) -> Params:
         """H u for u [N, ...]."""
-        mean, changes, changes_z = self.forward.push(u)
-        along = mean, u["log_std"] * self.free
-        g, log_std = torch.autograd.grad(self.by_outputs, self.outputs, along, retain_graph=True)
-        result = {"log_std": log_std * self.free}
+        mean, log_std, changes, changes_z = self.forward.push(u)
+        g, log_std = torch.autograd.grad(self.by_outputs, self.outputs, (mean, log_std), retain_graph=True)
+        result = {"log_std": log_std * self.forward.free}
         layers, by_h = reversed(self.forward.layers), iter(self.by_h)
-        for layer, by_z, change, z in zip(layers, self.by_z, changes[::-1], changes_z[::-1], strict=True):
+        passes = zip(layers, self.by_z, changes[::-1], changes_z[::-1], strict=True)
+        for i, (layer, by_z, change, z) in enumerate(passes):
             weight = g.mT @ layer.input
             if change is not None:
                 weight.baddbmm_(by_z.mT, change)
             result[f"{layer.name}.weight"], result[f"{layer.name}.bias"] = weight, g.sum(1)
             if layer.before is not None:
-                g = (g @ layer.weight).baddbmm_(by_z, u[f"{layer.name}.weight"])
+                out = _scratch.get(f"pull {i % 2}", g, layer.weight.shape[2])
+                g = torch.bmm(g, layer.weight, out=out).baddbmm_(by_z, u[f"{layer.name}.weight"])
                 times_slope_(g, layer.before, layer.input)
                 h = next(by_h)
                 if h is not None and z is not None:
@@ -162,11 +188,11 @@ class LossGradient:
         return result
 
 
-def mean_of_tasks(policy: GaussianMLP, params: Params, observations: Tensor) -> Tensor:
-    """The means of the actions: [N, B, A]."""
-    names = [name for name in params if name != "log_std"]
-    values = [params[name] for name in names]
-    return _Mean.apply(policy, observations, names, *values)  # pyright: ignore[reportReturnType]
+def outputs_of_tasks(policy: GaussianMLP, params: Params, observations: Tensor) -> Gaussian:
+    """Action distributions [N, B, A] of per-task parameters; log_std is expanded."""
+    names = list(params)
+    mean, log_std = _Outputs.apply(policy, observations, names, *params.values())  # pyright: ignore
+    return Gaussian(mean, log_std[:, None].expand_as(mean))
 
 
 def loss_gradient(policy: GaussianMLP, params: Params, samples: Samples, loss: Loss) -> Params:
@@ -178,32 +204,32 @@ def loss_gradient(policy: GaussianMLP, params: Params, samples: Samples, loss: L
     return dict(zip(names, values, strict=True))  # pyright: ignore[reportArgumentType]
 
 
-class _Mean(torch.autograd.Function):
+class _Outputs(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, policy: GaussianMLP, observations: Tensor, names: list[str], *params: Tensor
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         ctx.names = names
-        ctx.passed = Forward(policy, dict(zip(names, params, strict=True)), observations)
-        mean = ctx.passed.mean
-        del ctx.passed.mean  # what is returned knows ctx: a cycle would keep both alive
-        return mean
+        ctx.passed = passed = Forward(policy, dict(zip(names, params, strict=True)), observations)
+        outputs = passed.mean, passed.log_std
+        del passed.mean, passed.log_std  # what is returned knows ctx: a cycle would keep both alive
+        return outputs
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return None, None, None, *_PullBack.apply(ctx.passed, ctx.names, g)  # pyright: ignore
+    def backward(ctx: Any, *g: Tensor) -> Any:
+        return None, None, None, *_PullBack.apply(ctx.passed, ctx.names, *g)  # pyright: ignore
 
 
 class _PullBack(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, passed: Forward, names: list[str], g: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, passed: Forward, names: list[str], *g: Tensor) -> tuple[Tensor, ...]:
         ctx.names, ctx.passed = names, passed
-        grads = passed.pull_back(g)[0]
+        grads = passed.pull_back(*g)[0]
         return tuple(grads[name] for name in names)
 
     @staticmethod
     def backward(ctx: Any, *u: Tensor) -> Any:
-        return None, None, ctx.passed.push(dict(zip(ctx.names, u, strict=True)))[0]
+        return None, None, *ctx.passed.push(dict(zip(ctx.names, u, strict=True)))[:2]
 
 
 class _Gradient(torch.autograd.Function):
@@ -214,7 +240,7 @@ class _Gradient(torch.autograd.Function):
         ctx.names = names
         ctx.gradient = LossGradient(policy, dict(zip(names, params, strict=True)), samples, loss)
         value = ctx.gradient.value
-        del ctx.gradient.value  # as in _Mean
+        del ctx.gradient.value  # as in _Outputs
         return tuple(value[name] for name in names)
 
     @staticmethod

@@ -7,17 +7,16 @@ averaged over the ranks, each of which has a share of the tasks.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
-from torch.nn.utils import parameters_to_vector
 
 from meta_rl import ranks, threads
 from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
-from meta_rl.mlp import mean_of_tasks
+from meta_rl.mlp import Forward, outputs_of_tasks
 from meta_rl.policy import Gaussian, GaussianMLP, distribution, repeat
 from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
@@ -34,6 +33,41 @@ class _Linearisation(NamedTuple):
     cotangents: list[Tensor]  # leaves u, shaped as the outputs
     pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
     weights: Tensor  # [n, B, 1] of each state in the mean over valid states, times that of its task
+
+    def product(self, vector: Tensor) -> Tensor:
+        """The sum over the tasks of J^T F J v for a flat vector v: flat, in float64."""
+        pieces = vector.split([p[0].numel() for p in self.theta])
+        v = [x.view_as(p[0]).expand_as(p) for x, p in zip(pieces, self.theta, strict=True)]
+        tangent = Gaussian(*torch.autograd.grad(self.pullback, self.cotangents, v, retain_graph=True))
+        image = self.outputs.fisher(tangent)
+        weighted = [(x * self.weights).detach() for x in image]
+        return flat_sum(torch.autograd.grad(self.outputs, self.theta, weighted, retain_graph=True))
+
+
+class _Direct(NamedTuple):
+    """The same where d phi / d theta is the identity, by passes that are written out."""
+
+    forward: Forward
+    theta: Params  # as the vectors are flattened
+    by_mean: Tensor  # [n, B, A] weights of the states times the Fisher information of the mean
+    by_log_std: Tensor  # [n, A] the same of log_std, summed over states
+
+    @classmethod
+    def make(cls, forward: Forward, theta: Params, weights: Tensor) -> "_Direct":
+        fisher = torch.exp(-2 * forward.log_std)[:, None] * weights
+        return cls(forward, theta, fisher, 2 * weights.sum(1).expand_as(forward.log_std))
+
+    def product(self, vector: Tensor) -> Tensor:
+        """As that of `_Linearisation`."""
+        pieces = vector.split([value.numel() for value in self.theta.values()])
+        n = len(self.by_mean)
+        v = {
+            name: x.view_as(value).expand(n, *value.shape)
+            for x, (name, value) in zip(pieces, self.theta.items(), strict=True)
+        }
+        mean, log_std, *_ = self.forward.push(v)
+        grads, *_ = self.forward.pull_back(mean.mul_(self.by_mean), log_std * self.by_log_std)
+        return flat_sum([grads[name] for name in self.theta])
 
 
 class MetaObjective:
@@ -74,7 +108,8 @@ class MetaObjective:
         self.weights = valid / of_all if pooled else torch.ones_like(valid)  # [N], 1 on average
         self.chunks = ranks.chunks(self.tasks, states, states_per_chunk)
         self._old: list[Gaussian] = []  # one a chunk: the adapted policies that collected the query data
-        self._linearisations: list[_Linearisation] = []
+        self._linearisations: list[_Linearisation | _Direct] = []
+        self._direct = type(policy) is GaussianMLP and (first_order or not support)
 
     def gradient(self, theta: Params, with_fisher: bool = True) -> tuple[Tensor, list[Tensor]]:
         """Loss and gradient at `theta`, the parameters that the data was collected with.
@@ -93,15 +128,26 @@ class MetaObjective:
 
     def _part_of_gradient(
         self, theta: Params, chunk: "_Chunk", keep_graph: bool
-    ) -> tuple[Tensor, Tensor, Gaussian, "_Linearisation"]:
+    ) -> tuple[Tensor, Tensor, Gaussian, "_Linearisation | _Direct"]:
         """A chunk's sums of loss and flat gradient, its old policies, and what Fisher products need."""
+        if self._direct:
+            return self._direct_part(theta, chunk)
         leaves, outputs = self._forward(theta, chunk)
         old = Gaussian(*(x.detach() for x in outputs))
         loss, cotangents = self._loss_and_cotangents(outputs, chunk)
         pullback = _pull_back(outputs, leaves, cotangents, keep_graph)
-        gradient = parameters_to_vector([over_tasks(g) for g in pullback])
         linearisation = _Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
-        return loss, gradient, old, linearisation
+        return loss, flat_sum(pullback), old, linearisation
+
+    @torch.no_grad()
+    def _direct_part(self, theta: Params, chunk: "_Chunk") -> tuple[Tensor, Tensor, Gaussian, _Direct]:
+        """The same without autograd."""
+        forward = Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
+        old = Gaussian(forward.mean, forward.log_std[:, None].expand_as(forward.mean))
+        loss, (by_mean, by_log_std) = self._loss_and_cotangents(old, chunk)
+        grads, *_ = forward.pull_back(by_mean, by_log_std.sum(1))
+        direct = _Direct.make(forward, theta, self._state_weights(chunk))
+        return loss, flat_sum([grads[name] for name in theta]), old, direct
 
     def _mean(self, parts: Sequence[Tensor]) -> Tensor:
         """The mean over all tasks of sums over the tasks of chunks."""
@@ -118,8 +164,11 @@ class MetaObjective:
             states = max(1, round(self.fisher_fraction * self.query.mask.shape[1]))
             chunks = ranks.chunks(self.tasks, states, STATES_PER_CHUNK)
 
-        def linearise(chunk: _Chunk) -> _Linearisation:
+        def linearise(chunk: _Chunk) -> _Linearisation | _Direct:
             chunk = chunk._replace(query=thin(chunk.query, self.fisher_fraction))
+            if self._direct:
+                forward = Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
+                return _Direct.make(forward, theta, self._state_weights(chunk))
             leaves, outputs = self._forward(theta, chunk)
             cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
@@ -138,17 +187,7 @@ class MetaObjective:
         J_i is the derivative of task i's distribution parameters by theta, through the inner loop, and F_i
         their Fisher matrix. The Gauss-Newton form is exact there because the KL's own gradient vanishes.
         """
-
-        def product(part: _Linearisation) -> Tensor:
-            pieces = vector.split([p[0].numel() for p in part.theta])
-            v = [x.view_as(p[0]).expand_as(p) for x, p in zip(pieces, part.theta, strict=True)]
-            tangent = Gaussian(*torch.autograd.grad(part.pullback, part.cotangents, v, retain_graph=True))
-            image = part.outputs.fisher(tangent)
-            weighted = [(x * part.weights).detach() for x in image]
-            of_tasks = torch.autograd.grad(part.outputs, part.theta, weighted, retain_graph=True)
-            return parameters_to_vector([over_tasks(x) for x in of_tasks])
-
-        return self._mean(threads.each(product, self._linearisations))
+        return self._mean(threads.each(lambda part: part.product(vector), self._linearisations))
 
     @torch.no_grad()
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
@@ -193,11 +232,9 @@ class MetaObjective:
 
     def _distribution(self, params: Params, observations: Tensor) -> Gaussian:
         """The same as `policy.distribution`; of an MLP with derivatives that are written out."""
-        if type(self.policy) is not GaussianMLP:
-            return distribution(self.policy, params, observations)
-        mean = mean_of_tasks(self.policy, params, observations)
-        log_std = params["log_std"].clamp(min=self.policy.min_log_std)
-        return Gaussian(mean, log_std[:, None].expand_as(mean))
+        if type(self.policy) is GaussianMLP:
+            return outputs_of_tasks(self.policy, params, observations)
+        return distribution(self.policy, params, observations)
 
     def _loss_and_cotangents(self, outputs: Gaussian, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
@@ -205,8 +242,13 @@ class MetaObjective:
         old = Gaussian(*(x.detach() for x in outputs))
         with torch.enable_grad():
             losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)
-        cotangents = torch.autograd.grad(losses.sum(), leaves)
+            cotangents = torch.autograd.grad(losses.sum(), leaves)
         return over_tasks(losses.detach()), [x.requires_grad_() for x in cotangents]
+
+
+def flat_sum(of_tasks: Sequence[Tensor]) -> Tensor:
+    """Per-task parameters [n, ...] as one vector, summed over the tasks."""
+    return over_tasks(torch.cat([x.flatten(1) for x in of_tasks], 1))
 
 
 def over_tasks(x: Tensor) -> Tensor:

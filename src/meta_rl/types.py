@@ -14,8 +14,8 @@ from torch import Tensor
 
 from meta_rl import ranks
 
-# States of the tasks that are processed together: a few arrays of 2048 x 100 activations fit a core's cache.
-STATES_PER_CHUNK = 2048
+# States of the tasks that are processed together: a few arrays of 4096 x 100 activations fit a core's cache.
+STATES_PER_CHUNK = 4096
 
 # Parameters of a policy, by name. Per-task parameters have a leading task axis: [N, ...].
 Params = dict[str, Tensor]

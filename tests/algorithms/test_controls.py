@@ -109,8 +109,9 @@ def test_thinned_states_stand_for_all_of_their_task(policy: GaussianMLP) -> None
     for a, b in zip(thinned.gradient(theta_of(policy)), whole.gradient(theta_of(policy)), strict=True):
         torch.testing.assert_close(a, b)
     (part,) = thinned._linearisations
-    assert (part.weights > 0).sum((1, 2)).tolist() == [3, 3, 3]
-    torch.testing.assert_close(part.weights.sum((1, 2)) / 3, torch.tensor([10.0, 3.0, 12.0]).double() / 25)
+    assert (part.by_mean[..., 0] > 0).sum(1).tolist() == [3, 3, 3]
+    weights = part.by_log_std[:, 0] / 2  # the Fisher information of log_std is 2
+    torch.testing.assert_close(weights / 3, torch.tensor([10.0, 3.0, 12.0]).double() / 25)
 
 
 class Agreed(ActionReward):
