@@ -115,3 +115,10 @@ def test_how_many(monkeypatch: pytest.MonkeyPatch, given: str, expected: int) ->
     monkeypatch.setattr(threads._Workers, "number", None)
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert threads.number() == expected
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 5})
+    assert threads.available_cores() == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert threads.available_cores() == 1

@@ -1,13 +1,8 @@
-"""Physics run on one thread unless a test asks for more."""
+"""A folder for what MuJoCo writes."""
 
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meta_rl.envs.mujoco_batch.available_cores", lambda: 1)
 
 
 @pytest.fixture

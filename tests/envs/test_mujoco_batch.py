@@ -11,10 +11,10 @@ import pytest
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
+from meta_rl import threads
 from meta_rl.envs import AntDirection, HalfCheetahDirection, MujocoEnv
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import UserError
-from meta_rl.threads import available_cores
 
 Array = NDArray[np.float64]
 Disturbance = Callable[[MujocoBatch], None]
@@ -259,12 +259,8 @@ def test_the_same_numbers_at_any_number_of_threads(model: mujoco.MjModel) -> Non
         assert np.array_equal(diverged, runs[0][1])
 
 
-def test_threads_are_those_asked_for_or_all_cores(
-    model: mujoco.MjModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 5})
-    assert available_cores() == 3
-    monkeypatch.setattr("meta_rl.envs.mujoco_batch.available_cores", available_cores)
+def test_threads_are_those_asked_for_or_those_that_compute(model: mujoco.MjModel) -> None:
+    threads.use(3)
     for asked, n, expected in ((2, 4, 2), (4, 4, 4), (0, 64, 3), (0, 3, 3), (0, 1, 1)):
         physics = MujocoBatch(model, 1, asked)
         physics.start(*starts(model, n))

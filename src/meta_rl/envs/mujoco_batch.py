@@ -16,8 +16,8 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 from numpy.typing import NDArray
 
+from meta_rl import threads
 from meta_rl.errors import UserError, one_line
-from meta_rl.threads import available_cores
 
 ASSETS = Path(str(files("gymnasium"))) / "envs/mujoco/assets"
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class MujocoBatch:
     Args:
         model: The model; left as it is.
         frame_skip: Physics steps per call of `step`.
-        num_threads: Threads that simulate; 0 for all cores that this process may use.
+        num_threads: Threads that simulate; 0 for as many as compute (`threads.number`).
 
     Raises:
         ValueError: for a negative number of threads.
@@ -132,7 +132,7 @@ class MujocoBatch:
             batch.forward()
 
     def _make(self, n: int) -> None:
-        self._batch = batch = Batch(self.model, n, self.num_threads or available_cores())
+        self._batch = batch = Batch(self.model, n, self.num_threads or min(n, threads.number()))
         # Before the first call: what is bound later shows zeros until the next call.
         bind = batch.bind
         self.qpos, self.qvel, self.xpos, self._ctrl = bind("qpos"), bind("qvel"), bind("xpos"), bind("ctrl")

@@ -36,7 +36,8 @@ class MujocoEnv(BatchedEnv):
         reset_noise_scale: Half width of the uniform noise on initial generalised positions, and standard
             deviation of the normal noise on initial generalised velocities.
         observe_position: Whether observations begin with the robot's position in the world.
-        num_threads: Threads that simulate; 0 for all cores that this process may use.
+        num_threads: 0 if every thread that computes simulates tasks of its own; else that many together
+            simulate all episodes.
 
     Raises:
         ValueError: for a value out of range, and for an XML file that does not fit the robot.
