@@ -222,9 +222,11 @@ class _Outputs(torch.autograd.Function):
 
 class _PullBack(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, passed: Forward, names: list[str], *g: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, passed: Forward, names: list[str], mean: Tensor, log_std: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.names, ctx.passed = names, passed
-        grads = passed.pull_back(*g)[0]
+        grads = passed.pull_back(mean, log_std)[0]
         return tuple(grads[name] for name in names)
 
     @staticmethod
