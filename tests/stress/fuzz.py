@@ -1,4 +1,4 @@
-"""Starts train.py and evaluate.py with configurations and checkpoints that are broken at random.
+"""Starts train.py and evaluate.py with configurations broken at random, and with damaged checkpoints.
 
     python tests/stress/fuzz.py --configs 200 --checkpoints 100 --seed 1
 
