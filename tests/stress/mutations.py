@@ -53,9 +53,10 @@ MUTANTS = [
     Mutant(
         "inner.py", "= inner.step(adapted,", "= inner.step(inner.start(params),", "evaluation/test_curve.py"
     ),
+    Mutant("mlp.py", "return -2 * h", "return -1 * h", "test_mlp.py"),
     Mutant("objective.py", "if not self.first_order:", "if self.first_order:", "test_objective.py"),
-    Mutant("objective.py", "part.outputs.fisher(tangent)", "tangent", "test_objective.py"),
-    Mutant("objective.py", "* mask / valid / self.tasks)", "* mask / self.tasks)", "test_objective.py"),
+    Mutant("objective.py", "self.outputs.fisher(tangent)", "tangent", "test_objective.py"),
+    Mutant("objective.py", "* mask / valid)", "* mask)", "test_objective.py"),
     Mutant("trust_region.py", "sqrt(2 * group[", "sqrt(group[", "test_trust_region.py"),
     Mutant("trust_region.py", "residual -= alpha * image", "residual -= image", "test_trust_region.py"),
     Mutant("rollout.py", "alive & ~terminated & reward", "alive & reward", "test_rollout.py"),
