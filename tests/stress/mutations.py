@@ -61,7 +61,9 @@ MUTANTS = [
     Mutant("trust_region.py", "residual -= alpha * image", "residual -= image", "test_trust_region.py"),
     Mutant("rollout.py", "alive & ~terminated & reward", "alive & reward", "test_rollout.py"),
     Mutant("randomness.py", "self.first + index)", "index)", "test_randomness.py test_ranks.py"),
-    Mutant("algorithms/reptile.py", "(theta[name] - mean)", "(mean - theta[name])", "algorithms/test_reptile.py"),
+    Mutant(
+        "algorithms/reptile.py", "(theta[name] - mean)", "(mean - theta[name])", "algorithms/test_reptile.py"
+    ),
     Mutant(
         "algorithms/controls.py", "    pooled = True", "    pooled = False", "algorithms/test_controls.py"
     ),
