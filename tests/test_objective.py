@@ -344,3 +344,22 @@ def test_thin_never_repeats_a_state(fraction: float) -> None:
         chosen = thin_times([1.0] * length + [0.0] * (2000 - length), fraction)
         assert len(set(chosen)) == len(chosen) == round(fraction * 2000)
         assert sum(t < length for t in chosen) == min(length, len(chosen))
+
+
+class Derived(GaussianMLP):
+    """Any other policy, as far as the objective can tell: its derivatives are those of autograd."""
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_another_policy_is_differentiated_by_autograd_with_the_same_result(
+    policy: GaussianMLP, first_order: bool
+) -> None:
+    theta, results = theta_of(policy), []
+    vector = torch.randn(flatten(theta).shape, generator=torch.Generator().manual_seed(0)).double()
+    other = {name: p + 0.01 for name, p in theta.items()}
+    for kind in (GaussianMLP, Derived):
+        policy.__class__ = kind
+        objective = make_objective(policy, 2, first_order)
+        loss, grads = objective.gradient(theta)
+        results.append([loss, *grads, objective.fisher_product(vector), *objective.evaluate(other)])
+    torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)

@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     Mutant("inner.py", "self.rates[min(steps, len(self.rates) - 1)]", "self.rates[0]", "test_inner.py"),
     Mutant("inner.py", ".variance(params)\n", ".variance(params).detach()\n", "test_inner.py"),
-    Mutant("inner.py", "create_graph=again", "create_graph=False", "test_inner.py"),
+    Mutant("inner.py", "create_graph=again", "create_graph=False", "test_objective.py"),
     Mutant(
         "inner.py", "= inner.step(adapted,", "= inner.step(inner.start(params),", "evaluation/test_curve.py"
     ),
