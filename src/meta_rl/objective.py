@@ -36,8 +36,8 @@ class _Linearisation(NamedTuple):
 
     def product(self, vector: Tensor) -> Tensor:
         """The sum over the tasks of J^T F J v for a flat vector v: flat, in float64."""
-        pieces = vector.split([p[0].numel() for p in self.theta])
-        v = [x.view_as(p[0]).expand_as(p) for x, p in zip(pieces, self.theta, strict=True)]
+        pieces = unflatten(vector, [p[0] for p in self.theta])
+        v = [x.expand_as(p) for x, p in zip(pieces, self.theta, strict=True)]
         tangent = Gaussian(*torch.autograd.grad(self.pullback, self.cotangents, v, retain_graph=True))
         image = self.outputs.fisher(tangent)
         weighted = [(x * self.weights).detach() for x in image]
@@ -59,12 +59,8 @@ class _Direct(NamedTuple):
 
     def product(self, vector: Tensor) -> Tensor:
         """As that of `_Linearisation`."""
-        pieces = vector.split([value.numel() for value in self.theta.values()])
-        n = len(self.by_mean)
-        v = {
-            name: x.view_as(value).expand(n, *value.shape)
-            for x, (name, value) in zip(pieces, self.theta.items(), strict=True)
-        }
+        pieces = unflatten(vector, list(self.theta.values()))
+        v = repeat(dict(zip(self.theta, pieces, strict=True)), len(self.by_mean))
         mean, log_std, *_ = self.forward.push(v)
         grads, *_ = self.forward.pull_back(mean.mul_(self.by_mean), log_std * self.by_log_std)
         return flat_sum([grads[name] for name in self.theta])
@@ -122,9 +118,7 @@ class MetaObjective:
         self._linearisations = linearisations if whole else []
         if with_fisher and not whole:
             self._linearise(theta)
-        loss = self._mean(losses)
-        gradient = self._mean(gradients).split([value.numel() for value in theta.values()])
-        return loss, [g.view_as(value) for g, value in zip(gradient, theta.values(), strict=True)]
+        return self._mean(losses), unflatten(self._mean(gradients), list(theta.values()))
 
     def _part_of_gradient(
         self, theta: Params, chunk: "_Chunk", keep_graph: bool
@@ -142,12 +136,16 @@ class MetaObjective:
     @torch.no_grad()
     def _direct_part(self, theta: Params, chunk: "_Chunk") -> tuple[Tensor, Tensor, Gaussian, _Direct]:
         """The same without autograd."""
-        forward = Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
+        forward = self._passed(chunk)
         old = Gaussian(forward.mean, forward.log_std[:, None].expand_as(forward.mean))
         loss, (by_mean, by_log_std) = self._loss_and_cotangents(old, chunk)
         grads, *_ = forward.pull_back(by_mean, by_log_std.sum(1))
         direct = _Direct.make(forward, theta, self._state_weights(chunk))
         return loss, flat_sum([grads[name] for name in theta]), old, direct
+
+    def _passed(self, chunk: "_Chunk") -> Forward:
+        """The adapted policies' forward pass over a chunk's query states."""
+        return Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
 
     def _mean(self, parts: Sequence[Tensor]) -> Tensor:
         """The mean over all tasks of sums over the tasks of chunks."""
@@ -167,8 +165,7 @@ class MetaObjective:
         def linearise(chunk: _Chunk) -> _Linearisation | _Direct:
             chunk = chunk._replace(query=thin(chunk.query, self.fisher_fraction))
             if self._direct:
-                forward = Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
-                return _Direct.make(forward, theta, self._state_weights(chunk))
+                return _Direct.make(self._passed(chunk), theta, self._state_weights(chunk))
             leaves, outputs = self._forward(theta, chunk)
             cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
@@ -244,6 +241,11 @@ class MetaObjective:
             losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)
             cotangents = torch.autograd.grad(losses.sum(), leaves)
         return over_tasks(losses.detach()), [x.requires_grad_() for x in cotangents]
+
+
+def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """A flat vector as tensors of these shapes."""
+    return [x.view_as(value) for x, value in zip(vector.split([v.numel() for v in like]), like, strict=True)]
 
 
 def flat_sum(of_tasks: Sequence[Tensor]) -> Tensor:

@@ -40,7 +40,7 @@ def total(parts: Sequence[Tensor]) -> Tensor:
 
     They are added in one order, however many ranks they come from, so that the sum's bits are the same.
     """
-    return gather(stack([part.to(float64) for part in parts])).sum(0)
+    return sum_over_tasks(stack(list(parts)))
 
 
 def sum_over_tasks(x: Tensor) -> Tensor:
@@ -50,7 +50,11 @@ def sum_over_tasks(x: Tensor) -> Tensor:
 
 def highest(x: Tensor) -> Tensor:
     """The highest of the ranks' values, for each element."""
-    return _reduce(x, distributed.ReduceOp.MAX)
+    if not _together():
+        return x
+    x = x.detach().clone().contiguous()
+    distributed.all_reduce(x, distributed.ReduceOp.MAX)
+    return x
 
 
 def gather(x: Tensor) -> Tensor:
@@ -61,14 +65,6 @@ def gather(x: Tensor) -> Tensor:
     parts = [empty_like(x) for _ in range(size())]
     distributed.all_gather(parts, x)
     return cat(parts)
-
-
-def _reduce(x: Tensor, operation: distributed.ReduceOp.RedOpType) -> Tensor:
-    if not _together():
-        return x
-    x = x.detach().clone().contiguous()
-    distributed.all_reduce(x, operation)
-    return x
 
 
 def _together() -> bool:

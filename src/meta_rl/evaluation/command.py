@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meta_rl.errors import UserError
-from meta_rl.run.arguments import Parser, whole_number
+from meta_rl.run.arguments import Parser, is_config, whole_number
 from meta_rl.show import opengl
 
 DEFAULT_TASKS = 40
@@ -37,10 +37,10 @@ def _run(args: argparse.Namespace) -> int:
             raise UserError(f"--{flag}: --compare shows nothing; evaluate one run alone to see it")
     if args.compare and args.inner_lr:
         raise UserError("--inner_lr: --compare uses the rates of each run; evaluate one alone to change them")
-    if args.config and args.config.suffix not in (".yaml", ".yml"):
+    if args.config and not is_config(args.config):
         raise UserError(f"--config: {args.config} is no YAML file; a checkpoint goes with --checkpoint")
     for checkpoint in args.checkpoint or ():
-        if checkpoint.suffix in (".yaml", ".yml"):
+        if is_config(checkpoint):
             raise UserError(f"--checkpoint: {checkpoint} is no checkpoint; a YAML file goes with --config")
     if args.video:
         opengl.choose()

@@ -18,13 +18,13 @@ from meta_rl.evaluation.film import robots, show_live, write_videos
 from meta_rl.evaluation.loaded import (
     AdaptationSettings,
     LoadedPolicy,
-    is_config,
     load_trained,
     load_untrained,
 )
 from meta_rl.evaluation.published import published_for
 from meta_rl.evaluation.statistics import summarise_adaptation
 from meta_rl.evaluation.wandb_run import log_evaluation
+from meta_rl.run.arguments import is_config
 from meta_rl.run.directory import make_output
 from meta_rl.run.tracking import choose_mode
 from meta_rl.show.video import check_ffmpeg

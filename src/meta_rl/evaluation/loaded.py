@@ -15,6 +15,7 @@ from meta_rl.envs import BatchedEnv
 from meta_rl.errors import UserError, one_line
 from meta_rl.evaluation.curve import adaptation_curve, adaptation_frame
 from meta_rl.inner import InnerLoop
+from meta_rl.run.arguments import is_config
 from meta_rl.run.checkpoint import load_checkpoint
 from meta_rl.run.config import instantiate, read_config, resolve
 from meta_rl.run.plain import portable
@@ -100,11 +101,6 @@ def load_untrained(path: Path) -> LoadedPolicy:
     config = read_config(path)
     policy = _build(config, config["name"] or path.stem, iteration=0)
     return policy._replace(label=f"{policy.label}, untrained") if policy.learner.trainable() else policy
-
-
-def is_config(path: Path) -> bool:
-    """Whether a path is that of a YAML file rather than of a checkpoint or a run."""
-    return path.suffix in (".yaml", ".yml")
 
 
 def load_run(path: Path) -> LoadedPolicy:

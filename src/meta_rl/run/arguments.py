@@ -31,6 +31,11 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
+def is_config(path: Path) -> bool:
+    """Whether a path is that of a YAML file rather than of a checkpoint or a run."""
+    return path.suffix in (".yaml", ".yml")
+
+
 def is_question(arg: str) -> bool:
     """Whether a normalised argument asks for help or for the configuration instead of a run."""
     key = arg.partition("=")[0]
