@@ -1,5 +1,6 @@
 """Between the sampler's tensors and a simulator's arrays: actions one way, what it returns the other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,17 +36,16 @@ def to_array(x: Tensor) -> NDArray[np.float64]:
     return x.detach().cpu().double().numpy()
 
 
-def to_device(x: NDArray[Any], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """An array as a tensor of the same shape. Does not wait for a GPU to have received it.
+def to_tensors(arrays: Sequence[NDArray[Any]], like: Tensor) -> list[Tensor]:
+    """Copies of the arrays with the device and data type of `like`; booleans stay booleans.
 
-    Args:
-        x: Must not be written to afterwards: the tensor may share its memory.
-        like: A tensor on the device to use.
-        dtype: Data type of the result; by default that of `x`.
+    They travel together, in one upload that does not wait for a GPU to have received it.
     """
-    tensor = torch.from_numpy(x)
-    tensor = tensor if dtype is None else tensor.to(dtype)
-    if not like.is_cuda:
-        return tensor.to(like.device)
-    # Only from pinned memory is a copy asynchronous; torch keeps the memory until it is done.
-    return tensor.pin_memory().to(like.device, non_blocking=True)
+    flat = torch.from_numpy(np.concatenate([x.reshape(-1).astype(np.float64) for x in arrays])).to(like.dtype)
+    if (
+        like.is_cuda
+    ):  # only from pinned memory is a copy asynchronous; torch keeps the memory until it is done
+        flat = flat.pin_memory()
+    parts = flat.to(like.device, non_blocking=True).split([x.size for x in arrays])
+    shaped = [part.view(x.shape) for part, x in zip(parts, arrays, strict=True)]
+    return [part > 0 if x.dtype == bool else part for part, x in zip(shaped, arrays, strict=True)]

@@ -15,7 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from meta_rl.envs.arrays import ActionScaling, to_array, to_device
+from meta_rl.envs.arrays import ActionScaling, to_array, to_tensors
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.errors import Failure, one_line
 from meta_rl.randomness import TaskStreams
@@ -100,7 +100,7 @@ class GymnasiumEnv(BatchedEnv):
         rows = to_array(tasks.repeat_interleave(episodes, 0))
         observations = self._episodes.start(rows, draws.flatten().tolist())
         self._note_failures()
-        return self._tensor(observations)
+        return to_tensors([self._by_task(observations)], self._like)[0]
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         outcome = self._episodes.step(self._scale(to_array(actions.flatten(0, 1))))
@@ -109,8 +109,9 @@ class GymnasiumEnv(BatchedEnv):
         # At the horizon the sampler cuts episodes off; the environment's own limit says the same again.
         ended = outcome.terminated | (outcome.truncated & (self._t < self.horizon))
         self._ended |= ended.reshape(self._ended.shape)
-        terminated = to_device(self._ended.copy(), self._like)
-        return self._tensor(outcome.observations), self._tensor(outcome.rewards), terminated
+        returned = [self._by_task(outcome.observations), self._by_task(outcome.rewards), self._ended]
+        observations, rewards, terminated = to_tensors(returned, self._like)
+        return observations, rewards, terminated
 
     def close(self) -> None:
         """Close the environments and end their processes; a later `reset` opens new ones."""
@@ -136,10 +137,9 @@ class GymnasiumEnv(BatchedEnv):
         for row, *why in self._episodes.failures:
             self.failures.append(Failure(*divmod(row, episodes), self._t, *why))
 
-    def _tensor(self, rows: np.ndarray) -> Tensor:
-        """An array [M, ...] as a new tensor [N, K, ...], with the data type and device of the tasks."""
-        shaped = rows.reshape(*self._ended.shape, *rows.shape[1:]).copy()
-        return to_device(shaped, self._like, self._like.dtype)
+    def _by_task(self, rows: np.ndarray) -> np.ndarray:
+        """An array [M, ...] as [N, K, ...]."""
+        return rows.reshape(*self._ended.shape, *rows.shape[1:])
 
 
 def _task_space(parameters: dict[str, tuple[float, float]]) -> Box:

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meta_rl.envs.arrays import ActionScaling, to_array, to_device
+from meta_rl.envs.arrays import ActionScaling, to_array, to_tensors
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
@@ -132,7 +132,7 @@ class MujocoEnv(BatchedEnv):
         fields = {name: np.repeat(x, episodes, 0) for name, x in self.model_fields(rows).items()}
         self.physics.start(model.qpos0 + scale * positions, scale * velocities, fields)
         self._position_before = self.position()
-        return self._observation()
+        return to_tensors([self._observation()], self._like)[0]
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         raw = to_array(actions)
@@ -150,8 +150,8 @@ class MujocoEnv(BatchedEnv):
             self.failures.append(Failure(task, episode, self._t, "simulation diverged"))
         self._t += 1
         self._alive &= healthy & ~diverged
-        like = self._like
-        return self._observation(), to_device(reward, like, like.dtype), to_device(~self._alive, like)
+        observation, rewards, terminated = to_tensors([self._observation(), reward, ~self._alive], self._like)
+        return observation, rewards, terminated
 
     def published(self, tasks: Tensor, scores: bool = False) -> str | None:
         name = vars(type(self)).get("published_name")  # not inherited: a subclass may pay other rewards
@@ -175,9 +175,10 @@ class MujocoEnv(BatchedEnv):
                 f"its first joints must be {', '.join(self.joints)}, and it must have actuators"
             )
 
-    def _observation(self) -> Tensor:
+    def _observation(self) -> NDArray[np.float64]:
+        """[N, K, O]."""
         both = np.concatenate([self.physics.qpos[:, self._skipped :], self.physics.qvel], 1)
-        return to_device(both.reshape(*self._alive.shape, -1), self._like, self._like.dtype)
+        return both.reshape(*self._alive.shape, -1)
 
 
 class Direction(MujocoEnv):

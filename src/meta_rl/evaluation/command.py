@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.run.arguments import Parser, is_config, whole_number
+from meta_rl.run.quick_start import import_lightning
 from meta_rl.show import opengl
 
 DEFAULT_TASKS = 40
@@ -46,6 +47,7 @@ def _run(args: argparse.Namespace) -> int:
         opengl.choose()
     if args.view and not opengl.can_open_windows():
         raise UserError("--view: MuJoCo's viewer finds no display; use --video instead")
+    import_lightning()
     from meta_rl.evaluation.curve import TaskChoice
     from meta_rl.evaluation.loaded import AdaptationSettings
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from meta_rl.errors import UserError
 from meta_rl.run.arguments import config_files, is_question, normalise
 from meta_rl.run.cluster import end_with_launcher, fail
+from meta_rl.run.quick_start import import_lightning
 from meta_rl.run.signals import exit_on_signals
 
 
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             files = config_files(args)
             if not files and not any(map(is_question, args)):
                 raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
-            from meta_rl.run.session import train  # loads torch and lightning
+            import_lightning()
+            from meta_rl.run.session import train
 
             return train(args, default_name=files[-1].stem if files else "run")
         except UserError as error:
