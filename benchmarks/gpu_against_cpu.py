@@ -100,8 +100,8 @@ def compare(problem: Problem, device: str, first_order: bool) -> bool:
     ours, theirs = (gradient_and_product(problem.to(d, torch.float32), first_order) for d in ("cpu", device))
     fine = agrees(f"{order}: gradient, float32", ours[0], theirs[0], SINGLE)
     fine &= agrees(f"{order}: Fisher product, float32", ours[1], theirs[1], SINGLE)
-    steps = (outer_step(problem.to(d, torch.float64), first_order) for d in ("cpu", device))
-    return fine & agrees(f"{order}: outer step, float64", *steps, DOUBLE)
+    here, there = (outer_step(problem.to(d, torch.float64), first_order) for d in ("cpu", device))
+    return fine & agrees(f"{order}: outer step, float64", here, there, DOUBLE)
 
 
 def gradient_and_product(problem: Problem, first_order: bool) -> tuple[Tensor, Tensor]:
