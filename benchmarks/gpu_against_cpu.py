@@ -23,7 +23,7 @@ from torch.nn.utils import parameters_to_vector  # noqa: E402
 from torch.profiler import ProfilerActivity, profile  # noqa: E402
 
 from meta_rl.advantages import AdvantageEstimator  # noqa: E402
-from meta_rl.algorithms.base import as_gradient  # noqa: E402
+from meta_rl.algorithms.base import as_gradient, box_size  # noqa: E402
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass  # noqa: E402
 from meta_rl.inner import InnerLoop, adaptation  # noqa: E402
 from meta_rl.objective import MetaObjective, unflatten  # noqa: E402
@@ -138,7 +138,7 @@ def verdict(text: str, fine: bool) -> bool:
 
 
 def rollout(env: BatchedEnv, device: str, tasks: int, episodes: int) -> Callable[[], Any]:
-    observed, actions = env.observation_space.shape[0], env.action_space.shape[0]
+    observed, actions = (box_size(env, name) for name in ("observation_space", "action_space"))
     policy = GaussianMLP(observed, actions, generator=generator(1)).to(device)
     theta = repeat({name: p.detach() for name, p in policy.named_parameters()}, tasks)
     drawn = env.sample_tasks(tasks, generator(2)).to(device)

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from helpers import LENGTHS, normal, plain_reinforce, theta_of, valid
+from meta_rl.distributions import Gaussian
 from meta_rl.losses import mean_kl, ratio_loss, reinforce_loss, surrogate_loss
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.policy import GaussianMLP
 from meta_rl.types import Samples
 
 # Two valid states and a padded one; a standard normal of one action.

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from helpers import make_policy, make_samples
+from meta_rl.distributions import Gaussian
 from meta_rl.losses import ratio_loss, reinforce_loss
 from meta_rl.mlp import Forward, LossGradient, loss_gradient, outputs_of_tasks
-from meta_rl.policy import Gaussian, GaussianMLP, PolicyConfig, repeat
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.types import Params, Samples
 
 N = 3

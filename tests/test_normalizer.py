@@ -10,9 +10,10 @@ from torch.func import functional_call, vmap
 from helpers import fit, make_data, shared
 from meta_rl.algorithms import FOMAML, PolicyConfig
 from meta_rl.data import RolloutDataModule
+from meta_rl.distributions import Gaussian
 from meta_rl.envs import ActionReward, BatchedEnv
 from meta_rl.inner import InnerLoop
-from meta_rl.policy import LIMIT, OUTLIER, Gaussian, GaussianMLP, RunningNormalizer, distribution
+from meta_rl.policy import LIMIT, OUTLIER, GaussianMLP, RunningNormalizer, distribution
 
 
 def states(seed: int, n: int = 50) -> torch.Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.func import functional_call
 
-from meta_rl.policy import Gaussian, GaussianMLP, PolicyConfig, distribution
+from meta_rl.distributions import Gaussian
+from meta_rl.policy import GaussianMLP, PolicyConfig, distribution
 
 
 def gaussian(mean: list[float], std: list[float]) -> Gaussian:

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from meta_rl import threads
 from meta_rl.advantages import AdvantageEstimator
+from meta_rl.distributions import Gaussian
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import LOSSES, InnerLoop
-from meta_rl.policy import Gaussian, GaussianMLP, PolicyConfig, repeat
+from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 from meta_rl.types import Experience, Params, Trajectories

@@ -39,7 +39,7 @@ class InnerLoop:
     """Policy-gradient steps by one of torchopt's functional optimizers.
 
     Args:
-        policy: Module that maps observations to a `Gaussian`.
+        policy: Module that maps observations to a distribution over actions.
         inner_lr: Learning rate of every step, or one rate a step; the last one serves all later steps.
         inner_optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
         inner_optimizer_args: The optimizer's further arguments, such as {momentum: 0.9}.
@@ -75,8 +75,8 @@ class InnerLoop:
         make_optimizer(*self._optimizer)  # a mistake shows now, not in the first iteration
         if scale_by_variance and not hasattr(policy, "variance"):
             raise UserError(
-                f"model.scale_by_variance: {type(policy).__name__} has no method variance(params); "
-                "leave it out, or use GaussianMLP"
+                f"model.scale_by_variance: {type(policy).__name__} has no method variance(params), "
+                "as policies for continuous actions have; leave it out"
             )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance

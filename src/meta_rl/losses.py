@@ -4,16 +4,16 @@ import torch
 from torch import Tensor
 
 from meta_rl.advantages import masked_mean
-from meta_rl.policy import Gaussian
+from meta_rl.distributions import Distribution
 from meta_rl.types import Samples
 
 
-def reinforce_loss(distribution: Gaussian, samples: Samples) -> Tensor:
+def reinforce_loss(distribution: Distribution, samples: Samples) -> Tensor:
     """-mean_t log pi(a_t | s_t) A_t over valid steps (Williams 1992): scalar for one task."""
     return -masked_mean(distribution.log_prob(samples.actions) * samples.advantages, samples.mask)
 
 
-def ratio_loss(distribution: Gaussian, samples: Samples) -> Tensor:
+def ratio_loss(distribution: Distribution, samples: Samples) -> Tensor:
     """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t, pi_old being the policy that sampled the actions.
 
     At pi_old its gradient is that of `reinforce_loss`. Its Hessian has another term, the mean of
@@ -25,11 +25,11 @@ def ratio_loss(distribution: Gaussian, samples: Samples) -> Tensor:
     return -masked_mean(ratio * samples.advantages, samples.mask)
 
 
-def surrogate_loss(distribution: Gaussian, old: Gaussian, samples: Samples) -> Tensor:
+def surrogate_loss(distribution: Distribution, old: Distribution, samples: Samples) -> Tensor:
     """`ratio_loss` with the policy pi_old given (Schulman et al. 2015, equation 14)."""
     return ratio_loss(distribution, samples._replace(log_probs=old.log_prob(samples.actions)))
 
 
-def mean_kl(old: Gaussian, distribution: Gaussian, mask: Tensor) -> Tensor:
+def mean_kl(old: Distribution, distribution: Distribution, mask: Tensor) -> Tensor:
     """KL(old || distribution), summed over action components and averaged over valid steps."""
-    return masked_mean(old.kl(distribution), mask)
+    return masked_mean(old.kl(distribution), mask)  # pyright: ignore[reportArgumentType]

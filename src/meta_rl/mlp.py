@@ -1,4 +1,4 @@
-"""Derivatives of the MLP policy, written out, with fewer passes over activations than autograd makes.
+"""Derivatives of the Gaussian MLP policy, written out: fewer passes over activations than autograd makes.
 
 With per-task parameters [N, ...], z_l = h_{l-1} W_l^T + b_l, h_l = f(z_l), and the mean z_L of the actions:
 
@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from meta_rl.policy import Gaussian, GaussianMLP
+from meta_rl.distributions import Distribution, Gaussian
+from meta_rl.policy import GaussianMLP
 from meta_rl.types import Params, Samples
 
-Loss = Callable[[Gaussian, Samples], Tensor]
+Loss = Callable[[Distribution, Samples], Tensor]
 
 
 class _Scratch(threading.local):

@@ -1,6 +1,6 @@
 """MAML's outer objective: the mean surrogate loss of the adapted policies, as a function of theta.
 
-    theta --inner loop on support_i--> phi_i --policy--> (mean, log_std) on query_i --> L_i, KL_i
+    theta --inner loop on support_i--> phi_i --policy--> (mean, log_std) or logits on query_i --> L_i, KL_i
 
 The objective, its gradient and its Fisher products are evaluated over chunks of tasks that fit the cache, and
 averaged over the ranks, each of which has a share of the tasks.
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from meta_rl import ranks, threads
+from meta_rl.distributions import Distribution, Gaussian
 from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
 from meta_rl.mlp import Forward, outputs_of_tasks
-from meta_rl.policy import Gaussian, GaussianMLP, distribution, repeat
+from meta_rl.policy import GaussianMLP, distribution, repeat
 from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
 # Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
@@ -29,7 +30,7 @@ class _Linearisation(NamedTuple):
     """One chunk's map theta -> distribution parameters, with its graphs kept for products J v and J^T w."""
 
     theta: list[Tensor]  # leaves, a copy a task: [n, ...]
-    outputs: Gaussian  # [n, B, A]
+    outputs: Distribution  # its tensors [n, B, A]
     cotangents: list[Tensor]  # leaves u, shaped as the outputs
     pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
     weights: Tensor  # [n, B, 1] of each state in the mean over valid states, times that of its task
@@ -38,8 +39,8 @@ class _Linearisation(NamedTuple):
         """The sum over the tasks of J^T F J v for a flat vector v: flat, in float64."""
         pieces = unflatten(vector, [p[0] for p in self.theta])
         v = [x.expand_as(p) for x, p in zip(pieces, self.theta, strict=True)]
-        tangent = Gaussian(*torch.autograd.grad(self.pullback, self.cotangents, v, retain_graph=True))
-        image = self.outputs.fisher(tangent)
+        tangent = torch.autograd.grad(self.pullback, self.cotangents, v, retain_graph=True)
+        image = self.outputs.fisher(self.outputs._make(tangent))  # pyright: ignore[reportArgumentType]
         weighted = [(x * self.weights).detach() for x in image]
         return flat_sum(torch.autograd.grad(self.outputs, self.theta, weighted, retain_graph=True))
 
@@ -72,7 +73,7 @@ class MetaObjective:
     With no support phi_i = theta: the surrogate loss and the KL of plain TRPO.
 
     Args:
-        policy: Module from observations to a `Gaussian`.
+        policy: Module from observations to a distribution over actions.
         inner: The inner loop.
         support: Samples of every inner step.
         adapted: The parameters [N, ...] that those steps led to.
@@ -103,7 +104,7 @@ class MetaObjective:
         of_all = ranks.gather(valid.double()).mean().to(valid)
         self.weights = valid / of_all if pooled else torch.ones_like(valid)  # [N], 1 on average
         self.chunks = ranks.chunks(self.tasks, states, states_per_chunk)
-        self._old: list[Gaussian] = []  # one a chunk: the adapted policies that collected the query data
+        self._old: list[Distribution] = []  # one a chunk: the adapted policies that collected the query data
         self._linearisations: list[_Linearisation | _Direct] = []
         self._direct = type(policy) is GaussianMLP and (first_order or not support)
 
@@ -122,12 +123,12 @@ class MetaObjective:
 
     def _part_of_gradient(
         self, theta: Params, chunk: "_Chunk", keep_graph: bool
-    ) -> tuple[Tensor, Tensor, Gaussian, "_Linearisation | _Direct"]:
+    ) -> tuple[Tensor, Tensor, Distribution, "_Linearisation | _Direct"]:
         """A chunk's sums of loss and flat gradient, its old policies, and what Fisher products need."""
         if self._direct:
             return self._direct_part(theta, chunk)
         leaves, outputs = self._forward(theta, chunk)
-        old = Gaussian(*(x.detach() for x in outputs))
+        old = outputs._make(x.detach() for x in outputs)
         loss, cotangents = self._loss_and_cotangents(outputs, chunk)
         pullback = _pull_back(outputs, leaves, cotangents, keep_graph)
         linearisation = _Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
@@ -190,7 +191,7 @@ class MetaObjective:
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
 
-        def part(chunk: _Chunk, old: Gaussian) -> Tensor:
+        def part(chunk: _Chunk, old: Distribution) -> Tensor:
             phi = self.inner.replay(repeat(theta, len(chunk.query.mask)), chunk.support)
             outputs = distribution(self.policy, phi, chunk.query.observations)
             loss = chunk.weights * vmap(surrogate_loss)(outputs, old, chunk.query)
@@ -212,7 +213,7 @@ class MetaObjective:
             for part in chunks or self.chunks
         ]
 
-    def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Gaussian]:
+    def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Distribution]:
         """Leaves for theta, one copy a task, and the adapted policies' distributions as functions of them.
 
         The value of phi is always the one that collected the query data; what differs is its derivative.
@@ -227,16 +228,16 @@ class MetaObjective:
             outputs = self._distribution(phi, chunk.query.observations)
         return list(leaves.values()), outputs
 
-    def _distribution(self, params: Params, observations: Tensor) -> Gaussian:
+    def _distribution(self, params: Params, observations: Tensor) -> Distribution:
         """The same as `policy.distribution`; of an MLP with derivatives that are written out."""
         if type(self.policy) is GaussianMLP:
             return outputs_of_tasks(self.policy, params, observations)
         return distribution(self.policy, params, observations)
 
-    def _loss_and_cotangents(self, outputs: Gaussian, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
+    def _loss_and_cotangents(self, outputs: Distribution, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
-        leaves = Gaussian(*(x.detach().requires_grad_() for x in outputs))
-        old = Gaussian(*(x.detach() for x in outputs))
+        leaves = outputs._make(x.detach().requires_grad_() for x in outputs)
+        old = outputs._make(x.detach() for x in outputs)
         with torch.enable_grad():
             losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)
             cotangents = torch.autograd.grad(losses.sum(), leaves)
@@ -268,7 +269,7 @@ class _Chunk(NamedTuple):
 
 
 def _pull_back(
-    outputs: Gaussian, leaves: list[Tensor], cotangents: list[Tensor], keep_graph: bool
+    outputs: Distribution, leaves: list[Tensor], cotangents: list[Tensor], keep_graph: bool
 ) -> Sequence[Tensor]:
     """J^T u. With `keep_graph` it is differentiable in u and may be taken again."""
     with torch.enable_grad():

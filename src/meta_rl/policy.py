@@ -1,54 +1,30 @@
-"""The Gaussian policy with its running normaliser of observations, and every task's own copy of it."""
+"""MLP policies with their running normaliser of observations, and every task's own copy of them."""
 
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, cast
 
 import torch
+from gymnasium.spaces import Discrete, Space
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from meta_rl import ranks
+from meta_rl.distributions import Categorical, Distribution, Gaussian
 from meta_rl.types import Params
 
 NONLINEARITIES = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
 
 
-class Gaussian(NamedTuple):
-    """A diagonal Gaussian over actions for every state. `log_std` broadcasts against `mean`."""
-
-    mean: Tensor  # [..., A]
-    log_std: Tensor  # [..., A]
-
-    def log_prob(self, actions: Tensor) -> Tensor:
-        """log N(actions; mean, std^2), summed over the action components: [...]."""
-        z = (actions - self.mean) * torch.exp(-self.log_std)
-        return (-0.5 * z.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
-
-    def kl(self, other: "Gaussian") -> Tensor:
-        """KL(self || other), summed over the action components: [...]."""
-        ratio = torch.exp(2 * (self.log_std - other.log_std))
-        shift = ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
-        return (0.5 * (ratio + shift - 1) + other.log_std - self.log_std).sum(-1)
-
-    def entropy(self) -> Tensor:
-        """Differential entropy in nats, summed over the action components: [...]."""
-        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
-
-    def fisher(self, tangent: "Gaussian") -> "Gaussian":
-        """The Fisher matrix, in the coordinates (mean, log_std), times a tangent: diag(std^-2, 2)."""
-        return Gaussian(tangent.mean * torch.exp(-2 * self.log_std), 2 * tangent.log_std)
-
-
 @dataclass
 class PolicyConfig:
-    """Shape and initial values of a `GaussianMLP`: the keys of `model.policy`.
+    """Shape and initial values of a policy: the keys of `model.policy`.
 
     Args:
         hidden_sizes: Width of each hidden layer.
         nonlinearity: Between the layers.
-        init_std: Initial standard deviation of the actions.
+        init_std: Initial standard deviation of the actions; discrete ones have none.
         output_gain: Factor on the last layer's initial weights. A small one, such as 0.01, lets all actions
             start around 0, whatever the observation (Andrychowicz et al. 2021, section 3.2).
         min_std: Lower bound of the standard deviation. Below it the parameter has no gradient, so a policy
@@ -76,20 +52,22 @@ class PolicyConfig:
             raise ValueError(f"output_gain must be positive and finite, got {self.output_gain}")
 
 
-class GaussianMLP(nn.Module):
-    """An MLP for the mean and a state-independent log standard deviation, itself a parameter.
+class MLPPolicy(nn.Module):
+    """Base of the policies: an MLP, and a running normaliser of what it sees.
 
     Args:
         observation_size: O.
-        action_size: A.
+        output_size: A.
         config: Shape and initial values; those of `PolicyConfig()` if None.
         generator: Source of the initial weights (Glorot-uniform; biases 0), the global one if None.
     """
 
+    output: str  # name of the MLP among the modules
+
     def __init__(
         self,
         observation_size: int,
-        action_size: int,
+        output_size: int,
         config: PolicyConfig | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -99,42 +77,95 @@ class GaussianMLP(nn.Module):
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), NONLINEARITIES[config.nonlinearity]()]
-        last = nn.Linear(sizes[-1], action_size)
-        self.mean = nn.Sequential(*layers, last)
-        self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.init_std)))
-        self.min_log_std = math.log(config.min_std)
-        self.normalizer = RunningNormalizer(observation_size) if config.normalize_observations else None
-        for module in self.mean:
+        last = nn.Linear(sizes[-1], output_size)
+        for module in [*layers, last]:
             if isinstance(module, nn.Linear):
                 gain = config.output_gain if module is last else 1.0
                 nn.init.xavier_uniform_(module.weight, gain, generator=generator)
                 nn.init.zeros_(module.bias)
+        self.add_module(self.output, nn.Sequential(*layers, last))
+        self.normalizer = RunningNormalizer(observation_size) if config.normalize_observations else None
 
-    def forward(self, observations: Tensor) -> Gaussian:
-        """Action distribution for observations [..., O]; its log_std is [A]."""
-        mean = self.mean(self._normalized(observations))
-        return Gaussian(mean, self.log_std.clamp(min=self.min_log_std))
+    def outputs(self, observations: Tensor) -> Tensor:
+        """The MLP's outputs [..., A] at observations [..., O]."""
+        return self.get_submodule(self.output)(self._normalized(observations))
 
-    def forward_tasks(self, params: Params, observations: Tensor) -> Gaussian:
-        """`forward` with every task's own parameters [N, ...], at observations [N, K, O].
+    def outputs_of_tasks(self, params: Params, observations: Tensor) -> Tensor:
+        """`outputs` with every task's own parameters [N, ...], at observations [N, K, O].
 
-        The same as vmap over `forward`, without what vmap costs at each call: half the time of small batches.
+        The same as vmap over `outputs`, without what vmap costs at each call: half the time of small batches.
         """
         hidden = self._normalized(observations)
-        for name, module in self.mean.named_children():
+        for name, module in self.get_submodule(self.output).named_children():
             if isinstance(module, nn.Linear):
-                weight, bias = params[f"mean.{name}.weight"], params[f"mean.{name}.bias"]
+                weight, bias = (params[f"{self.output}.{name}.{part}"] for part in ("weight", "bias"))
                 hidden = torch.baddbmm(bias[:, None], hidden, weight.transpose(1, 2))
             else:
                 hidden = module(hidden)
-        return Gaussian(hidden, params["log_std"][:, None].clamp(min=self.min_log_std))
+        return hidden
+
+    def forward_tasks(self, params: Params, observations: Tensor) -> Distribution:
+        """`forward` with every task's own parameters [N, ...], at observations [N, K, O]."""
+        raise NotImplementedError
+
+    def _normalized(self, observations: Tensor) -> Tensor:
+        return observations if self.normalizer is None else self.normalizer(observations)
+
+
+class GaussianMLP(MLPPolicy):
+    """An MLP for the mean and a state-independent log standard deviation, itself a parameter.
+
+    The arguments are those of `MLPPolicy`; A is the number of action components.
+    """
+
+    output = "mean"
+    mean: nn.Sequential
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        config: PolicyConfig | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(observation_size, action_size, config, generator)
+        config = config or PolicyConfig()
+        self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.init_std)))
+        self.min_log_std = math.log(config.min_std)
+
+    def forward(self, observations: Tensor) -> Gaussian:
+        """Action distribution for observations [..., O]; its log_std is [A]."""
+        return Gaussian(self.outputs(observations), self.log_std.clamp(min=self.min_log_std))
+
+    def forward_tasks(self, params: Params, observations: Tensor) -> Gaussian:
+        mean = self.outputs_of_tasks(params, observations)
+        return Gaussian(mean, params["log_std"][:, None].clamp(min=self.min_log_std))
 
     def variance(self, params: Params) -> Tensor:
         """Geometric mean over actions of the variances of per-task parameters [N, ...]: [N]."""
         return torch.exp(2 * params["log_std"].clamp(min=self.min_log_std).mean(-1))
 
-    def _normalized(self, observations: Tensor) -> Tensor:
-        return observations if self.normalizer is None else self.normalizer(observations)
+
+class CategoricalMLP(MLPPolicy):
+    """An MLP for the logits of discrete actions.
+
+    The arguments are those of `MLPPolicy`; A is the number of actions.
+    """
+
+    output = "logits"
+    logits: nn.Sequential
+
+    def forward(self, observations: Tensor) -> Categorical:
+        """Action distribution for observations [..., O]."""
+        return Categorical(self.outputs(observations))
+
+    def forward_tasks(self, params: Params, observations: Tensor) -> Categorical:
+        return Categorical(self.outputs_of_tasks(params, observations))
+
+
+def policy_for(actions: Space) -> type[GaussianMLP] | type[CategoricalMLP]:
+    """The kind of policy that acts in an action space."""
+    return CategoricalMLP if isinstance(actions, Discrete) else GaussianMLP
 
 
 LIMIT = 10.0  # standard deviations: a rare collision must not drown every other observation
@@ -199,15 +230,13 @@ class RunningNormalizer(nn.Module):
         self.count.copy_(total)
 
 
-def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Gaussian:
-    """Action distributions [N, B, A] of per-task parameters [N, ...] at observations [N, B, O]."""
-    if type(policy) is GaussianMLP:  # a class derived from it may have another `forward`
-        mean, log_std = policy.forward_tasks(params, observations)
-        return Gaussian(mean, log_std.expand_as(mean))
+def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Distribution:
+    """Action distributions of per-task parameters [N, ...] at observations [N, B, O], one for every state."""
+    if type(policy) in (GaussianMLP, CategoricalMLP):  # a class derived from one may have another `forward`
+        return cast(MLPPolicy, policy).forward_tasks(params, observations).expanded()
 
-    def one_task(task_params: Params, task_observations: Tensor) -> Gaussian:
-        mean, log_std = functional_call(policy, task_params, (task_observations,))
-        return Gaussian(mean, log_std.expand_as(mean))
+    def one_task(task_params: Params, task_observations: Tensor) -> Distribution:
+        return functional_call(policy, task_params, (task_observations,)).expanded()
 
     return vmap(one_task)(params, observations)
 

@@ -4,14 +4,16 @@ import time
 from itertools import chain, pairwise
 
 import torch
+from gymnasium.spaces import Discrete
 from torch import Tensor, nn
 
 from meta_rl import threads
 from meta_rl.advantages import AdvantageEstimator
+from meta_rl.distributions import Categorical, Gaussian
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import Failure, UserError
 from meta_rl.failures import OnFailure, Trace, find_failures, finite, judge, warn
-from meta_rl.policy import Gaussian, distribution
+from meta_rl.policy import distribution
 from meta_rl.randomness import TaskStreams
 from meta_rl.types import Experience, Params, Trajectories, pack
 
@@ -57,7 +59,7 @@ class Sampler:
             warn(failures, streams.first)
         samples, explained = self.estimator(episodes)
         entropy = distribution(policy, params, samples.observations[:, :1]).entropy()
-        outside = (episodes.actions.abs() > 1).to(episodes.mask.dtype).mean(-1) * episodes.mask
+        outside = self._outside(episodes.actions).to(episodes.mask.dtype).mean(-1) * episodes.mask
         return Experience(
             samples=pack(samples),
             returns=episodes.rewards.sum(-1),
@@ -68,6 +70,10 @@ class Sampler:
             diverged=len(failures),
             seconds=time.perf_counter() - start,
         )
+
+    def _outside(self, actions: Tensor) -> Tensor:
+        """Which action components the environment will clip; none of discrete actions."""
+        return torch.zeros_like(actions) if isinstance(self.env.action_space, Discrete) else actions.abs() > 1
 
     @torch.no_grad()
     def rollout(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Trajectories:
@@ -120,8 +126,9 @@ def play_episodes(
 ) -> tuple[Trajectories, Trace]:
     """Episodes of per-task parameters [N, ...] on tasks [N, P], and what the environment returned in them."""
     # Nothing here may wait for a GPU: what failed is noted in tensors, and looked at after the last step.
-    n, size = len(tasks), env.action_space.shape[0]
-    noise = streams.draw(n, lambda g: torch.randn(env.horizon, episodes, size, generator=g)).to(tasks)
+    n, space = len(tasks), env.action_space
+    kind, size = (Categorical, space.n) if isinstance(space, Discrete) else (Gaussian, space.shape[0])
+    noise = streams.draw(n, lambda g: kind.noise(env.horizon, episodes, int(size), generator=g)).to(tasks)
     noise = noise.transpose(0, 1).contiguous()  # [T, N, K, A]
     params = {name: value.contiguous() for name, value in params.items()}  # once, instead of every step
     observation = env.reset(tasks, episodes, streams)
@@ -129,18 +136,18 @@ def play_episodes(
     observation = torch.where(alive[..., None], observation, 0.0)
     steps = []
     for t in range(env.horizon):
-        mean, log_std = distribution(policy, params, observation)
-        action = mean + log_std.exp() * noise[t]
+        outputs = distribution(policy, params, observation)
+        action = outputs.sample(noise[t])
         following, reward, terminated = env.step(action)
         if t == 0:
             _check_shapes(env, observation, following, reward, terminated)
-        steps.append((observation, action, mean, log_std, reward, alive, terminated))
+        steps.append((observation, action, reward, alive, terminated, *outputs))
         alive = alive & ~terminated & reward.isfinite() & finite(following)
         # An episode that has ended keeps its last observation, whatever the simulator shows for it.
         observation = torch.where(alive[..., None], following, observation)
-    observations, actions, means, log_stds, *traced = (torch.stack(x, 2) for x in zip(*steps, strict=True))
-    log_probs = Gaussian(means, log_stds).log_prob(actions)  # once, not in every step
-    trace = Trace(*traced)
+    observations, actions, *others = (torch.stack(x, 2) for x in zip(*steps, strict=True))
+    trace, outputs = Trace(*others[:3]), kind._make(others[3:])
+    log_probs = outputs.log_prob(actions)  # once, not in every step
     valid = trace.begun & trace.rewards.isfinite()
     for task, episode, step in (failure[:3] for failure in env.failures):
         alive[task, episode] &= not trace.begun[task, episode, step]

@@ -25,7 +25,7 @@ class Trajectories(NamedTuple):
     """Raw episodes of every task, padded to the horizon. Padding has reward 0 and mask 0."""
 
     observations: Tensor  # [N, K, T, O] before the action
-    actions: Tensor  # [N, K, T, A] as sampled: not clipped
+    actions: Tensor  # [N, K, T, A] as sampled: not clipped; [N, K, T, 1] of int64 if discrete
     rewards: Tensor  # [N, K, T]
     mask: Tensor  # [N, K, T] 1 while the episode ran, else 0; 0 in a step whose reward is not finite
     truncated: Tensor  # [N, K] True where the horizon, not the task, ended the episode
@@ -37,7 +37,7 @@ class Samples(NamedTuple):
     """What a policy-gradient loss needs, with episodes and steps flattened into states."""
 
     observations: Tensor  # [N, B, O]
-    actions: Tensor  # [N, B, A]
+    actions: Tensor  # [N, B, A], or [N, B, 1] of int64
     advantages: Tensor  # [N, B] normalised per task, or over all if pooled; 0 on padding
     mask: Tensor  # [N, B]
     log_probs: Tensor  # [N, B] of the actions under the policy that sampled them

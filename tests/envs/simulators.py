@@ -104,8 +104,8 @@ class Fragile(Fuse):
             raise OSError("cannot be closed either")
 
 
-class Discontinuous(Fuse):
-    action_space = Discrete(3)  # type: ignore[assignment]
+class ManyButtons(Fuse):
+    action_space = gym.spaces.MultiDiscrete([2, 3])  # type: ignore[assignment]
 
 
 class Wordy(Fuse):
@@ -149,5 +149,5 @@ gym.register("Nested-v0", Nested, max_episode_steps=LIMIT)
 gym.register("Broken-v0", Broken, max_episode_steps=LIMIT)
 gym.register("Fragile-v0", Fragile, max_episode_steps=LIMIT)
 gym.register("Endless-v0", Fuse)
-gym.register("Discontinuous-v0", Discontinuous, max_episode_steps=LIMIT)
+gym.register("ManyButtons-v0", ManyButtons, max_episode_steps=LIMIT)
 gym.register("Wordy-v0", Wordy, max_episode_steps=LIMIT)

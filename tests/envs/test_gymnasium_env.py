@@ -362,7 +362,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "package missing": ({"id": "BipedalWalker-v3"}, "id 'BipedalWalker-v3': Box2D is not installed"),
     "unknown argument": ({"env_kwargs": {"x": 3}}, "id 'Fuse-v0': .*unexpected keyword argument 'x'"),
     "time limit": ({"env_kwargs": {"max_episode_steps": 3}}, "env_kwargs must not set max_episode_steps"),
-    "discrete actions": ({"id": "Discontinuous-v0"}, r"id Discontinuous-v0: its actions are Discrete\(3\)"),
+    "several actions": ({"id": "ManyButtons-v0"}, r"id ManyButtons-v0: its actions are MultiDiscrete"),
     "odd observations": ({"id": "Wordy-v0"}, "id Wordy-v0: its observations are Sequence"),
     "no vector environment": (
         {"id": "Pendulum-v1", "vectorization": "vector_entry_point"},

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import Adapted, InnerLoop, adaptation
-from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
+from meta_rl.policy import CategoricalMLP, GaussianMLP, PolicyConfig, policy_for, repeat
 from meta_rl.randomness import Phase, generator
 from meta_rl.types import Experience, MetaBatch, Params
 
@@ -56,7 +56,7 @@ class MetaLearner(L.LightningModule):
 
     adapts = True
     pooled = False
-    policy: GaussianMLP
+    policy: GaussianMLP | CategoricalMLP
     inner: InnerLoop
     env_steps: Tensor
 
@@ -85,14 +85,15 @@ class MetaLearner(L.LightningModule):
         """Make the policy for an environment's spaces, from the seed's initial weights.
 
         Raises:
-            UserError: if a space is no one-dimensional Box.
+            UserError: if a space is no one-dimensional Box, and the actions are not discrete either; if an
+                option has no meaning for the actions.
         """
         stream = generator(seed, 0, Phase.INIT)
         env = self.environment(env)
-        observation_size, action_size = (
-            box_size(env, name) for name in ("observation_space", "action_space")
-        )
-        self.policy = GaussianMLP(observation_size, action_size, self._policy_config, stream)
+        actions = env.action_space
+        size = int(actions.n) if isinstance(actions, Discrete) else box_size(env, "action_space")
+        make = policy_for(actions)
+        self.policy = make(box_size(env, "observation_space"), size, self._policy_config, stream)
         self.inner = InnerLoop(self.policy, **self._inner_arguments)
 
     def configure_model(self) -> None:

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with continuous actions as a task family."""
+"""Any Gymnasium environment with continuous or discrete actions as a task family."""
 
 import math
 import pkgutil
@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from meta_rl.envs.arrays import ActionScaling, to_array, to_tensors
@@ -29,9 +29,9 @@ class GymnasiumEnv(BatchedEnv):
     """An environment that is registered with Gymnasium; a task is a choice of some of its parameters.
 
     Every episode is set to its task, then reset with a seed of its own, so that it is the same in whichever
-    process it runs. Observations are flattened. An action component in [-1, 1] is scaled to its bounds, and
-    passed on as it is where they are infinite. `horizon` takes the place of the environment's time limit; an
-    environment that truncates an episode earlier, by rules of its own, ends it.
+    process it runs. Observations are flattened. A continuous action's component in [-1, 1] is scaled to its
+    bounds, and passed on as it is where they are infinite. `horizon` replaces the environment's time
+    limit; an environment that truncates an episode earlier, by rules of its own, ends it.
 
     Args:
         id: The name for `gymnasium.make`; `module:Name-v0` imports `module`, which registers the environment.
@@ -47,7 +47,7 @@ class GymnasiumEnv(BatchedEnv):
         env_kwargs: Further arguments of the environment's constructor.
 
     Raises:
-        ValueError: for an environment that cannot be made or whose actions are not continuous, and for
+        ValueError: for an environment that cannot be made or whose actions are of another kind, and for
             parameters, a setter or a horizon that it cannot have.
     """
 
@@ -76,9 +76,14 @@ class GymnasiumEnv(BatchedEnv):
         self._spec, size, actions = describe(id, native, self.env_kwargs, attributes)
         self.horizon = _horizon(horizon, self._spec)
         self.shareable = not native  # all of its environments have one seed
-        self._scale = ActionScaling(actions.low, actions.high)
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
-        self.action_space = Box(-1.0, 1.0, (math.prod(actions.shape),), np.float32)
+        if isinstance(actions, Discrete):
+            self.action_space = Discrete(int(actions.n))
+            self._action_size, self._to_simulator = 1, partial(np.add, int(actions.start))
+        else:
+            self._action_size = math.prod(actions.shape)
+            self.action_space = Box(-1.0, 1.0, (self._action_size,), np.float32)
+            self._to_simulator = ActionScaling(actions.low, actions.high)
         self._total = 0  # environments that are open
         self._finalizer: weakref.finalize | None = None
 
@@ -103,7 +108,7 @@ class GymnasiumEnv(BatchedEnv):
         return to_tensors([self._by_task(observations)], self._like)[0]
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outcome = self._episodes.step(self._scale(to_array(actions.flatten(0, 1))))
+        outcome = self._episodes.step(self._to_simulator(to_array(actions.flatten(0, 1))))
         self._note_failures()
         self._t += 1
         # At the horizon the sampler cuts episodes off; the environment's own limit says the same again.
@@ -128,7 +133,7 @@ class GymnasiumEnv(BatchedEnv):
             return VectorEpisodes(envs, self._set_task)
         make = partial(gym.make, self._spec, max_episode_steps=self.horizon, **self.env_kwargs)
         workers = (self.num_workers or available_cores()) if self.vectorization == "async" else 0
-        sizes = self.observation_space.shape[0], self.action_space.shape[0]
+        sizes = self.observation_space.shape[0], self._action_size
         return Blocks(make, self._set_task, total, *sizes, workers, self.context)
 
     def _note_failures(self) -> None:

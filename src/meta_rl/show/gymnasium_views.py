@@ -49,7 +49,8 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
             raise ValueError(f"render_mode {render_mode!r} is unknown; {make.__name__} has {modes}")
         self.render_mode = render_mode
         self.family: BatchedEnv = make(**kwargs)
-        self.observation_space, self.action_space = self.family.observation_space, self.family.action_space
+        self.observation_space = self.family.observation_space
+        self.action_space: gym.Space[Any] = self.family.action_space
         self._running = False
 
     def reset(
@@ -69,10 +70,10 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         if not self._running:
             raise ResetNeeded("the episode has ended, or not begun; call reset")
-        action = np.asarray(action, np.float32)
+        action = np.asarray(action, self.action_space.dtype)
         if action.shape != self.action_space.shape:
             raise ValueError(f"action must have shape {self.action_space.shape}, got {action.shape}")
-        observations, rewards, ended = self.family.step(torch.from_numpy(action)[None, None])
+        observations, rewards, ended = self.family.step(torch.from_numpy(action.reshape(1, 1, -1)))
         self._steps += 1
         terminated = bool(ended[0, 0])
         truncated = not terminated and self._steps >= self.family.horizon

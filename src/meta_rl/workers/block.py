@@ -94,7 +94,8 @@ class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
         env = self._envs[i]
         assert env is not None
         space = env.action_space
-        observation, *outcome, _ = env.step(actions[i].reshape(space.shape).astype(space.dtype))
+        action = actions[i].reshape(space.shape).astype(space.dtype)[()]  # a discrete one as a number
+        observation, *outcome, _ = env.step(action)
         self._write(i, env, observation, outcome)
 
     def _discard(self, i: int) -> None:

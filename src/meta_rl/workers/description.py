@@ -5,18 +5,18 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box, flatten_space
+from gymnasium.spaces import Box, Discrete, flatten_space
 from gymnasium.vector import AutoresetMode
 
 from meta_rl.errors import one_line
 
 
 class Description(NamedTuple):
-    """An environment that a Gaussian policy can act in."""
+    """An environment that a policy can act in."""
 
     spec: EnvSpec  # instead of the id: another process need not have imported what registers that
     observation_size: int  # flattened
-    actions: Box
+    actions: Box | Discrete
 
 
 def describe(
@@ -59,8 +59,10 @@ def _read(example: Any, vectorized: bool, attributes: tuple[str, ...]) -> Descri
         actions, observations = example.single_action_space, example.single_observation_space
         if not isinstance(example.metadata.get("autoreset_mode"), AutoresetMode):
             raise ValueError(f"id {spec.id}: the metadata of its vector environment lack autoreset_mode")
-    if not isinstance(actions, Box) or actions.dtype.kind != "f":
-        raise ValueError(f"id {spec.id}: its actions are {actions}, but a policy needs a continuous Box")
+    if not isinstance(actions, Discrete) and not (isinstance(actions, Box) and actions.dtype.kind == "f"):
+        raise ValueError(
+            f"id {spec.id}: its actions are {actions}, but a policy needs a continuous Box or a Discrete"
+        )
     flat = flatten_space(observations)
     if not isinstance(flat, Box) or (vectorized and not isinstance(observations, Box)):
         raise ValueError(f"id {spec.id}: its observations are {observations}, but a policy needs a Box")
