@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from meta_rl.errors import Failure
@@ -22,7 +22,8 @@ class BatchedEnv(ABC):
 
     Attributes:
         observation_space: Box [O] of one environment.
-        action_space: Box [A] in [-1, 1]; the environment clips and scales what the policy samples.
+        action_space: Box [A] in [-1, 1]; the environment clips and scales what the policy samples. Or
+            Discrete(A); the policy samples indices.
         horizon: Steps after which an episode is cut off.
         task_parameters: Names of a task's columns.
         task_space: Box [P] with the lowest and highest legal value of every column.
@@ -33,7 +34,7 @@ class BatchedEnv(ABC):
     """
 
     observation_space: Box
-    action_space: Box
+    action_space: Box | Discrete
     horizon: int
     task_parameters: tuple[str, ...]
     task_space: Box
@@ -63,6 +64,8 @@ class BatchedEnv(ABC):
     @abstractmethod
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Move every episode by one action [N, K, A], which may lie outside [-1, 1].
+
+        Actions of a `Discrete` space are indices [N, K, 1] (int64), from 0 to A - 1.
 
         Returns observations [N, K, O], rewards [N, K] and terminated [N, K] (bool). An episode that has
         terminated stays terminated, and its further observations and rewards are ignored. An episode with an

@@ -127,7 +127,7 @@ class GymnasiumEnv(BatchedEnv):
             return VectorEpisodes(envs, self._set_task)
         make = partial(gym.make, self._spec, max_episode_steps=self.horizon, **self.env_kwargs)
         workers = (self.num_workers or available_cores()) if self.vectorization == "async" else 0
-        sizes = self.observation_space.shape[0], self.action_space.shape[0]
+        sizes = self.observation_space.shape[0], math.prod(self.action_space.shape or ())
         return Blocks(make, self._set_task, total, *sizes, workers, self.context)
 
     def _note_failures(self) -> None:

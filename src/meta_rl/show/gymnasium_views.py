@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from meta_rl.envs.base import BatchedEnv
@@ -20,7 +21,7 @@ from meta_rl.show.viewer import Viewer
 Array = NDArray[np.float32]
 
 
-class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
+class TaskEnv(gym.Env[np.ndarray, Any]):
     """A view of a task family. Every `reset` draws a task, unless `options` has one.
 
     `reset(options={"task": [1.0]})` or `{"task": {"direction": 1.0}}` sets it; `info["task"]` holds it, by
@@ -66,13 +67,13 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
         self._observation = self.family.reset(self._task, 1, TaskStreams(episode))[0, 0].numpy()
         return self._observation.copy(), self._info()
 
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         if not self._running:
             raise ResetNeeded("the episode has ended, or not begun; call reset")
-        action = np.asarray(action, np.float32)
+        action = np.asarray(action, np.int64 if isinstance(self.action_space, Discrete) else np.float32)
         if action.shape != self.action_space.shape:
             raise ValueError(f"action must have shape {self.action_space.shape}, got {action.shape}")
-        observations, rewards, ended = self.family.step(torch.from_numpy(action)[None, None])
+        observations, rewards, ended = self.family.step(torch.from_numpy(action).reshape(1, 1, -1))
         self._steps += 1
         terminated = bool(ended[0, 0])
         truncated = not terminated and self._steps >= self.family.horizon
