@@ -9,6 +9,7 @@ from meta_rl.envs.half_cheetah import HalfCheetahDirection, HalfCheetahVelocity
 from meta_rl.envs.mujoco_env import MujocoEnv
 from meta_rl.envs.point_mass import PointMass
 from meta_rl.envs.probes import ActionReward, Bandit, ConstantReward
+from meta_rl.envs.tabular_mdp import TabularMDP
 
 __all__ = [
     "ActionReward",
@@ -24,6 +25,7 @@ __all__ = [
     "HalfCheetahVelocity",
     "MujocoEnv",
     "PointMass",
+    "TabularMDP",
 ]
 
 # Gymnasium's names for the families: `gymnasium.make("meta_rl/AntDirection-v0", horizon=100)`.
@@ -35,6 +37,7 @@ for _family in (
     HalfCheetahDirection,
     HalfCheetahVelocity,
     PointMass,
+    TabularMDP,
 ):
     _view = "MujocoTaskEnv" if issubclass(_family, MujocoEnv) else "TaskEnv"
     gym.register(

@@ -20,7 +20,7 @@ from meta_rl.show.viewer import Viewer
 Array = NDArray[np.float32]
 
 
-class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
+class TaskEnv(gym.Env[np.ndarray, Any]):
     """A view of a task family. Every `reset` draws a task, unless `options` has one.
 
     `reset(options={"task": [1.0]})` or `{"task": {"direction": 1.0}}` sets it; `info["task"]` holds it, by
@@ -67,7 +67,7 @@ class TaskEnv(gym.Env[np.ndarray, np.ndarray]):
         self._observation = self.family.reset(self._task, 1, TaskStreams(episode))[0, 0].numpy()
         return self._observation.copy(), self._info()
 
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         if not self._running:
             raise ResetNeeded("the episode has ended, or not begun; call reset")
         action = np.asarray(action, self.action_space.dtype)

@@ -1,0 +1,1 @@
+"""Expected returns, their derivatives and meta-gradients of small MDPs, without sampling error."""
