@@ -48,7 +48,10 @@ class Problem(NamedTuple):
         policy = GaussianMLP(2, 2, generator=generator(1))
         policy.load_state_dict(self.policy.state_dict())
         adapted = {name: value.to(device, dtype) for name, value in self.adapted.items()}
-        support, query = (Samples(*(x.to(device, dtype) for x in s)) for s in (self.support, self.query))
+        support, query = (
+            Samples(*(x.to(device, dtype if x.is_floating_point() else None) for x in s))
+            for s in (self.support, self.query)
+        )
         return Problem(policy.to(device, dtype), support, adapted, query)
 
     def objective(self, first_order: bool) -> tuple[MetaObjective, Params]:

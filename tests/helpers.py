@@ -17,6 +17,7 @@ from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.types import Params, Samples
 
 LENGTHS = (12, 7, 9)  # valid states of each task
+EPISODE = 4  # states of each of its episodes
 
 
 def make_policy(nonlinearity: Any = "tanh", hidden: int = 4, seed: int = 0) -> GaussianMLP:
@@ -36,7 +37,9 @@ def make_samples(seed: int, lengths: Sequence[int] = LENGTHS, dtype: torch.dtype
     observations, actions = (torch.randn(n, b, 2, generator=stream, dtype=dtype) for _ in range(2))
     mask = (torch.arange(b) < torch.tensor(lengths)[:, None]).to(dtype)
     advantages, log_probs = (torch.randn(n, b, generator=stream, dtype=dtype) for _ in range(2))
-    return Samples(observations, actions, advantages * mask, mask, log_probs)
+    values = torch.randn(n, b, generator=stream, dtype=dtype) * mask
+    episodes = (torch.arange(b) // EPISODE).expand(n, -1)
+    return Samples(observations, actions, advantages * mask, mask, log_probs, values, episodes)
 
 
 def theta_of(policy: GaussianMLP) -> Params:

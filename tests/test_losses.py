@@ -23,6 +23,8 @@ HAND = Samples(
     log_probs=torch.tensor([-0.5, -2.0, -12.5]).double() - 0.5 * math.log(2 * math.pi),  # STANDARD's
     advantages=torch.tensor([2.0, -1.0, 7.0]).double(),  # 7: must not count
     mask=torch.tensor([1.0, 1.0, 0.0]).double(),
+    values=torch.tensor([0.5, -1.0, 7.0]).double(),
+    episodes=torch.tensor([0, 0, 1]),
 )
 
 
@@ -77,7 +79,8 @@ def test_the_hessian_of_the_ratio_is_that_of_the_expected_return_of_an_action() 
     returns = nodes**3 + nodes**2
     log_probs = -0.5 * nodes**2 - 0.5 * math.log(2 * math.pi)
     each = len(nodes) * weights / weights.sum()
-    samples = Samples(nodes[:, None], nodes[:, None], each * returns, torch.ones(10).double(), log_probs)
+    one, episodes = torch.ones(10).double(), torch.arange(10)
+    samples = Samples(nodes[:, None], nodes[:, None], each * returns, one, log_probs, 0 * one, episodes)
     assert derivatives(ratio_loss, samples) == pytest.approx((-3, -2))
     assert derivatives(reinforce_loss, samples) == pytest.approx((-3, 1))
 

@@ -311,7 +311,8 @@ def thin_times(mask: list[float], fraction: float) -> list[int]:
     """Which states are chosen: the observation is the state's position."""
     m = torch.tensor([mask])
     position = torch.arange(m.shape[1], dtype=torch.float32)[None]
-    chosen = thin(Samples(position[..., None], position[..., None], position, m, position), fraction)
+    x, p = position[..., None], position
+    chosen = thin(Samples(x, x, p, m, p, p, p.long()), fraction)
     assert torch.equal(chosen.observations[..., 0], chosen.advantages)
     assert torch.equal(chosen.actions[..., 0], chosen.advantages)
     assert torch.equal(chosen.mask[0], m[0, chosen.advantages[0].long()])

@@ -63,11 +63,16 @@ def masked_mean(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
     return (sums / counts.clamp(min=1)).to(x)
 
 
-def normalise(x: Tensor, mask: Tensor, total: Total = own) -> Tensor:
-    """Zero mean and unit standard deviation over the valid entries of the last axis; 0 on padding."""
-    centred = (x - masked_mean(x, mask, total)[..., None]) * mask
-    std = masked_mean(centred.square(), mask, total).sqrt()
-    return centred / (std[..., None] + EPSILON)
+def normalise(x: Tensor, mask: Tensor, total: Total = own) -> tuple[Tensor, Tensor, Tensor]:
+    """Zero mean and unit standard deviation over the valid entries of the last axis; 0 on padding.
+
+    Returns:
+        The normalised x, and the mean and the scale [...] that it had.
+    """
+    mean = masked_mean(x, mask, total)
+    centred = (x - mean[..., None]) * mask
+    scale = masked_mean(centred.square(), mask, total).sqrt() + EPSILON
+    return centred / scale[..., None], mean, scale
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = own) -> Tensor:
@@ -138,6 +143,12 @@ def predict(coefficients: Tensor, x: Tensor) -> Tensor:
     return torch.einsum("nktf,nf->nkt", x, coefficients)
 
 
+def _episode_of_states(mask: Tensor) -> Tensor:
+    """For a mask [N, K, T] the index of every state's episode: [N, K * T]."""
+    n, k, t = mask.shape
+    return torch.arange(k, device=mask.device).repeat_interleave(t).expand(n, -1)
+
+
 @dataclass(frozen=True)
 class AdvantageEstimator:
     """Linear baseline, GAE and normalisation, per task or over all tasks.
@@ -166,8 +177,8 @@ class AdvantageEstimator:
         if not 0 <= self.gae_lambda <= 1:
             raise ValueError(f"gae_lambda must lie in [0, 1], got {self.gae_lambda}")
 
-    def __call__(self, episodes: Trajectories) -> tuple[Samples, Tensor]:
-        """Samples with normalised advantages, and the baseline's explained variance [N]."""
+    def __call__(self, episodes: Trajectories) -> tuple[Samples, Tensor, Tensor]:
+        """Samples with normalised advantages, their scale before that [N], the explained variance [N]."""
         total = of_all if self.pooled else own
         returns = discounted_sum(episodes.rewards, self.gamma)
         values, last_value = (x.to(returns) for x in self._baseline(episodes, returns))
@@ -175,14 +186,17 @@ class AdvantageEstimator:
         continued = returns + to_end[:, 0] * last_value[..., None]
         advantages = gae(episodes.rewards, values, episodes.mask, self.gamma, self.gae_lambda, last_value)
         mask = episodes.mask.flatten(1)
+        normalised, mean, scale = normalise(advantages.flatten(1), mask, total)
         samples = Samples(
             observations=episodes.observations.flatten(1, 2),
             actions=episodes.actions.flatten(1, 2),
-            advantages=normalise(advantages.flatten(1), mask, total),
+            advantages=normalised,
             mask=mask,
             log_probs=episodes.log_probs.flatten(1),
+            values=(values.flatten(1) + mean[:, None]) / scale[:, None] * mask,
+            episodes=_episode_of_states(episodes.mask),
         )
-        return samples, explained_variance(values.flatten(1), continued.flatten(1), mask, total)
+        return samples, scale, explained_variance(values.flatten(1), continued.flatten(1), mask, total)
 
     def _baseline(self, episodes: Trajectories, returns: Tensor) -> tuple[Tensor, Tensor]:
         """Values [N, K, T] of all states, and [N, K] of what follows the last one, 0 for nothing.

@@ -3,7 +3,8 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 import torchopt
@@ -12,8 +13,9 @@ from torch.func import vmap
 from torchopt.base import GradientTransformation
 
 from meta_rl import ranks, threads
+from meta_rl.distributions import Distribution
 from meta_rl.errors import UserError
-from meta_rl.losses import ratio_loss, reinforce_loss
+from meta_rl.losses import dice_loss, loaded_dice_loss, ratio_loss, reinforce_loss, tmaml_loss
 from meta_rl.mlp import loss_gradient
 from meta_rl.policy import GaussianMLP, distribution
 from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
@@ -22,8 +24,8 @@ from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 # derivative finite where a gradient is exactly 0, as a dead unit's is.
 POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_value": 1e-16}
 
-Loss = Literal["reinforce", "ratio"]
-LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss}
+Loss = Literal["reinforce", "ratio", "dice", "tmaml", "loaded_dice"]
+LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss, "dice": dice_loss, "tmaml": tmaml_loss}
 
 
 class Adapted(NamedTuple):
@@ -48,12 +50,15 @@ class InnerLoop:
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
             proportional to the gradient. Derivatives go through the variance as well.
-        inner_loss: "reinforce", the published one, or "ratio". On fresh episodes their gradients agree.
+        inner_loss: "reinforce", the published one, or "ratio", "dice", "tmaml" and "loaded_dice", whose
+            Hessians estimate that of the expected return (`losses`). On fresh episodes all gradients agree.
             What differs is how the step depends on where it starts from: MAML's derivatives, and the line
-            search of MAML and FOMAML. See `losses.ratio_loss`.
+            search of MAML and FOMAML.
+        dice_lambda: Of "loaded_dice", in [0, 1]: 1 for an unbiased Hessian, less for one that varies less.
 
     Raises:
-        ValueError: for a rate that is not positive, and for an unknown loss, optimizer or argument.
+        ValueError: for a rate that is not positive, a lambda out of range, and an unknown loss, optimizer or
+            argument.
         UserError: if a policy has no variance to scale by.
     """
 
@@ -66,6 +71,7 @@ class InnerLoop:
         adapt_log_std: bool = True,
         scale_by_variance: bool = False,
         inner_loss: Loss = "reinforce",
+        dice_lambda: float = 1.0,
     ) -> None:
         self.policy = policy
         self.rates = list(inner_lr) if isinstance(inner_lr, Sequence) else [inner_lr]
@@ -80,9 +86,13 @@ class InnerLoop:
             )
         self.adapt_log_std = adapt_log_std
         self.scale_by_variance = scale_by_variance
-        if inner_loss not in LOSSES:
-            raise ValueError(f"inner_loss must be one of {', '.join(LOSSES)}, got {inner_loss}")
+        if inner_loss not in get_args(Loss):
+            raise ValueError(f"inner_loss must be one of {', '.join(get_args(Loss))}, got {inner_loss}")
+        if not 0 <= dice_lambda <= 1:
+            raise ValueError(f"dice_lambda must lie in [0, 1], got {dice_lambda}")
         self.loss: Loss = inner_loss
+        loaded = partial(loaded_dice_loss, dice_lambda=dice_lambda)
+        self._loss: Callable[[Distribution, Samples], Tensor] = LOSSES.get(inner_loss, loaded)
         self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
 
     def start(self, params: Params) -> Adapted:
@@ -127,13 +137,13 @@ class InnerLoop:
 
     def _gradients_at_once(self, params: Params, samples: Samples) -> Params:
         if type(self.policy) is GaussianMLP:
-            return loss_gradient(self.policy, params, samples, LOSSES[self.loss])
+            return loss_gradient(self.policy, params, samples, self._loss)
         again = torch.is_grad_enabled()
         with torch.enable_grad():
             params = {k: v if v.requires_grad else v.detach().requires_grad_() for k, v in params.items()}
             outputs = distribution(self.policy, params, samples.observations)
             # A task's loss depends on no other's parameters: the sum's gradient holds that of each.
-            loss = vmap(LOSSES[self.loss])(outputs, samples).sum()
+            loss = vmap(self._loss)(outputs, samples).sum()
             grads = torch.autograd.grad(
                 loss, list(params.values()), create_graph=again, materialize_grads=True
             )

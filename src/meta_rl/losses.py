@@ -25,6 +25,64 @@ def ratio_loss(distribution: Distribution, samples: Samples) -> Tensor:
     return -masked_mean(ratio * samples.advantages, samples.mask)
 
 
+def dice_loss(distribution: Distribution, samples: Samples) -> Tensor:
+    """DiCE with its baseline (Foerster et al. 2018, sections 3 and 5).
+
+    With rho_t the ratio of an action and c_t the product of those up to it in its episode, minus the mean of
+
+        (c_t - c_{t-1}) R_t + (1 - rho_t) b_t
+
+    for the return to go R_t and the baseline's value b_t of a state. Summed by parts, c_t multiplies the
+    reward of step t, and the baseline has the ratio of its own action alone. At the policy that sampled the
+    actions the gradient is that of `reinforce_loss` and the Hessian unbiased, at any horizon; how one action
+    changes what a later one earns is weighed by whole returns, without a baseline.
+    """
+    own, before = _ratios(distribution, samples, decay=1.0)
+    returns = samples.advantages + samples.values
+    return -masked_mean(before * (own - 1) * returns + (1 - own) * samples.values, samples.mask)
+
+
+def tmaml_loss(distribution: Distribution, samples: Samples) -> Tensor:
+    """`dice_loss` with a control variate for the Hessian (Liu, Socher and Xiong 2019, section 4).
+
+    To the mean is added (1 - c_{t-1}) (rho_t - 1) b_t, whose value and gradient are 0 and whose Hessian has
+    mean 0: the baseline now counts where one action changes what a later one earns, too. With b_t the value
+    of the state that is `loaded_dice_loss` without decay.
+    """
+    own, before = _ratios(distribution, samples, decay=1.0)
+    variate = (1 - before) * (own - 1) * samples.values
+    return dice_loss(distribution, samples) - masked_mean(variate, samples.mask)
+
+
+def loaded_dice_loss(distribution: Distribution, samples: Samples, dice_lambda: float = 1.0) -> Tensor:
+    """Loaded DiCE (Farquhar, Whiteson and Foerster 2019, equation 12).
+
+    Minus the mean of (exp(w_t) - exp(v_t)) A_t with v_t = lambda w_{t-1}, w_t = v_t + log rho_t: how an
+    action changes what the n-th action after it earns counts lambda^n. With lambda = 1 the Hessian is
+    unbiased if the advantages are; with 0 it is that of `ratio_loss`.
+    """
+    own, before = _ratios(distribution, samples, dice_lambda)
+    return -masked_mean(before * (own - 1) * samples.advantages, samples.mask)
+
+
+def _ratios(distribution: Distribution, samples: Samples, decay: float) -> tuple[Tensor, Tensor]:
+    """rho_t of every action, and the product of those before it in its episode, each ^(decay^n): [B]."""
+    log_ratio = distribution.log_prob(samples.actions) - samples.log_probs
+    log_ratio = torch.where(samples.mask > 0, log_ratio, 0.0)
+    return torch.exp(log_ratio), torch.exp(_sum_to_here(log_ratio, decay, samples.episodes) - log_ratio)
+
+
+def _sum_to_here(x: Tensor, decay: float, episodes: Tensor) -> Tensor:
+    """sum_{n >= 0} decay^n x_{t-n} within an episode: [B], in log2 B passes that each double the reach."""
+    reach = 1
+    while reach < len(x):
+        same = episodes[reach:] == episodes[:-reach]
+        earlier = torch.where(same, x[:-reach], 0.0)
+        x = torch.cat([x[:reach], x[reach:] + decay**reach * earlier])
+        reach *= 2
+    return x
+
+
 def surrogate_loss(distribution: Distribution, old: Distribution, samples: Samples) -> Tensor:
     """`ratio_loss` with the policy pi_old given (Schulman et al. 2015, equation 14)."""
     return ratio_loss(distribution, samples._replace(log_probs=old.log_prob(samples.actions)))

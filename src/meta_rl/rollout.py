@@ -57,11 +57,12 @@ class Sampler:
         if failures and self._warned != streams.purpose[:2]:  # once an iteration
             self._warned = streams.purpose[:2]
             warn(failures, streams.first)
-        samples, explained = self.estimator(episodes)
+        samples, scale, explained = self.estimator(episodes)
         entropy = distribution(policy, params, samples.observations[:, :1]).entropy()
         outside = self._outside(episodes.actions).to(episodes.mask.dtype).mean(-1) * episodes.mask
         return Experience(
             samples=pack(samples),
+            scale=scale,
             returns=episodes.rewards.sum(-1),
             lengths=episodes.mask.sum(-1),
             explained_variance=explained,

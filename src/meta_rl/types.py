@@ -41,12 +41,15 @@ class Samples(NamedTuple):
     advantages: Tensor  # [N, B] normalised per task, or over all if pooled; 0 on padding
     mask: Tensor  # [N, B]
     log_probs: Tensor  # [N, B] of the actions under the policy that sampled them
+    values: Tensor  # [N, B] of the baseline, in units of the advantages: their sum is the return to go
+    episodes: Tensor  # [N, B] int64: which of the task's episodes; its states follow one another
 
 
 class Experience(NamedTuple):
     """One phase of interaction: the episodes, ready for the loss, and what to report of them."""
 
     samples: Samples
+    scale: Tensor  # [N] what the advantages were divided by
     returns: Tensor  # [N, K] undiscounted episode returns
     lengths: Tensor  # [N, K] episode lengths in steps
     explained_variance: Tensor  # [N] of the baseline on the discounted returns

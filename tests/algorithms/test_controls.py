@@ -54,8 +54,8 @@ def as_one_task(samples: Samples) -> Samples:
     """The valid states of all tasks as those of a single one."""
     parts = zip(*(valid(samples, i) for i in range(len(samples.mask))), strict=True)
     observations, actions, advantages = (torch.cat(part)[None] for part in parts)
-    log_probs = samples.log_probs[samples.mask > 0][None]
-    return Samples(observations, actions, advantages, torch.ones_like(advantages), log_probs)
+    others = (x[samples.mask > 0][None] for x in (samples.log_probs, samples.values, samples.episodes))
+    return Samples(observations, actions, advantages, torch.ones_like(advantages), *others)
 
 
 def objective_of(policy: GaussianMLP, query: Samples, **arguments: Any) -> MetaObjective:

@@ -50,7 +50,8 @@ def make_samples(policy: CategoricalMLP, seed: int) -> Samples:
     mask = (torch.arange(b) < torch.tensor(LENGTHS)[:, None]).double()
     advantages = torch.randn(n, b, generator=stream, dtype=torch.float64) * mask
     log_probs = distribution(policy, repeat(theta_of(policy), n), observations).log_prob(actions).detach()
-    return Samples(observations, actions, advantages, mask, log_probs)
+    values, episodes = torch.zeros_like(advantages), torch.zeros_like(actions[..., 0])
+    return Samples(observations, actions, advantages, mask, log_probs, values, episodes)
 
 
 def test_tasks_of_their_own_are_the_policy_with_their_parameters() -> None:

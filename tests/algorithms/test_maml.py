@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import MultiBinary
 
 from helpers import bit_identical, final_state, fit, flatten, make_data, record_logs, record_phases, resumed
 from meta_rl.algorithms import FOMAML, MAML, PolicyConfig
@@ -240,6 +240,6 @@ def test_second_order_through_every_inner_optimizer(name: str) -> None:
 
 def test_spaces_must_be_boxes() -> None:
     env = PointMass()
-    env.action_space = Discrete(3)  # type: ignore[assignment]
+    env.action_space = MultiBinary(3)  # type: ignore[assignment]
     with pytest.raises(UserError, match=r"PointMass.action_space must be a one-dimensional gymnasium Box"):
         make(MAML).build(env, 0)
