@@ -1,8 +1,6 @@
 """A damaged checkpoint is refused, and an earlier one takes its place; the last ones are kept for that."""
 
-import errno
 import io
-import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -98,15 +96,6 @@ def test_a_tensor_that_is_marked_as_a_folder_keeps_its_values(tmp_path: Path, wh
     assert isinstance(result, str) or all(torch.equal(result[n], value) for n, value in expected.items())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, whole: bytes, value: float) -> None:
-    content = torch.load(io.BytesIO(whole), weights_only=True)
-    content["state_dict"]["bias"][1] = value
-    torch.save(content, tmp_path / "a.ckpt")
-    with pytest.raises(UserError, match=r"a.ckpt: bias is not finite; use an earlier one"):
-        load_checkpoint(tmp_path / "a.ckpt")
-
-
 @pytest.mark.parametrize(("ckpt_path", "lost"), [("last", []), ("auto", ["step-4.ckpt"])])
 def test_a_damaged_last_checkpoint_is_replaced_by_the_newest_whole_one(
     lab: Any, ckpt_path: str, lost: list[str], capsys: pytest.CaptureFixture[str]
@@ -171,17 +160,7 @@ def test_the_newest_checkpoints_are_kept(lab: Any, number: int) -> None:
     assert lab.kept() == {f"step-{n}.ckpt" for n in range(1, 6) if n > 5 - number}
     for name in lab.kept():
         assert lab.checkpoint(file=name)["global_step"] == int(name[5:-5])
-    assert (FOLDER / "last.ckpt").samefile(FOLDER / "step-5.ckpt")
-
-
-def test_checkpoints_are_copied_where_there_are_no_links(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr("os.link", refuse)
-    assert lab.train() == 0
-    assert (FOLDER / "last.ckpt").read_bytes() == (FOLDER / "step-3.ckpt").read_bytes()
-    assert lab.train("--ckpt_path=last", LONG) == 0
+    assert (FOLDER / "last.ckpt").read_bytes() == (FOLDER / "step-5.ckpt").read_bytes()
 
 
 @pytest.mark.parametrize("source", ["best.ckpt", "step-2.ckpt"])
@@ -200,4 +179,4 @@ def test_going_back_drops_the_future_before_it_writes_another(lab: Any, source: 
         lab.train(f"--ckpt_path={FOLDER / source}", LONG, model=broken)
     assert lab.kept() == {"step-1.ckpt", "step-2.ckpt"}
     assert lab.checkpoint()["global_step"] == 2
-    assert len(lab.metrics()) == 5  # dropped with the next row
+    assert len(lab.metrics()) == 2

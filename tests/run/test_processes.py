@@ -132,25 +132,6 @@ def test_tasks_that_share_random_numbers_are_not_shared_out(
     assert "only one process can simulate them" in refused("--trainer.devices=2")
 
 
-def test_slurms_notice_ends_the_iteration_and_requeues(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (lab.path / "scontrol").write_text(f"#!/bin/sh\necho $@ > {lab.path}/asked\n")
-    (lab.path / "scontrol").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{lab.path}:{os.environ['PATH']}")
-    slurm = {"JOB_ID": "7", "NTASKS": "1", "JOB_NAME": "train", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
-    for name, value in slurm.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    monkeypatch.setenv("FRAGILE", f"1 0 {int(signal.SIGUSR1)}")
-    assert lab.train("--ckpt_path=auto", model=FRAGILE) == 128 + signal.SIGUSR1
-    assert (lab.path / "asked").read_text() == "requeue 7\n"
-    assert lab.checkpoint()["global_step"] == 2
-    assert not list((lab.runs / "tiny").glob("hpc*"))
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "5")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    monkeypatch.setenv("FRAGILE", f"3 0 {int(signal.SIGUSR1)}")
-    assert lab.train("--ckpt_path=auto", "--trainer.max_steps=6", model=FRAGILE) == 128 + signal.SIGUSR1
-    assert (lab.path / "asked").read_text() == "requeue 5_3\n"
-
-
 def test_a_signal_during_the_agreement_of_the_ranks_is_not_lost(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shlex
 import sys
 import time
@@ -25,7 +26,6 @@ from meta_rl.evaluation.published import published_for
 from meta_rl.evaluation.statistics import summarise_adaptation
 from meta_rl.evaluation.wandb_run import log_evaluation
 from meta_rl.run.arguments import is_config
-from meta_rl.run.directory import make_output
 from meta_rl.run.tracking import choose_mode
 from meta_rl.show.video import check_ffmpeg
 
@@ -175,3 +175,13 @@ def default_output(source: Path) -> Path:
         return Path("evaluation") / source.stem
     folder = source.parent
     return (folder.parent if folder.name == "checkpoints" else folder) / "evaluation"
+
+
+def make_output(path: Path) -> None:
+    """Make the directory for the results of an evaluation. A UserError if nothing can be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output {path}: {error.strerror}; choose another --output") from None
+    if not os.access(path, os.W_OK):
+        raise UserError(f"output {path}: not writable; choose another --output")

@@ -1,13 +1,12 @@
 """What a run's configuration says: its method, its task family, and the settings that may be varied."""
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
-from meta_rl.run.messages import constructor_parameters
+from meta_rl.run.messages import class_defaults
 from meta_rl.run.plain import family_arguments, flatten
 
 # The names of classes in figures and tables, where they differ.
@@ -46,8 +45,8 @@ def default_settings(method: str) -> dict[str, Any]:
     from meta_rl import algorithms  # loads torch, which most reports do without
 
     originals = {name: original for original, name in DISPLAY_NAMES.items()}
-    found = constructor_parameters(getattr(algorithms, originals.get(method, method), None))
-    return {f"model.{p.name}": p.default for p in found if p.default is not inspect.Parameter.empty}
+    cls = getattr(algorithms, originals.get(method, method), None)
+    return {f"model.{name}": value for name, value in class_defaults(cls).items()} if cls else {}
 
 
 def value_text(value: Any) -> str:

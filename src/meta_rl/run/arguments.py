@@ -76,11 +76,7 @@ def config_files(args: Iterable[str]) -> list[Path]:
     files = [Path(a.partition("=")[2]) for a in args if a.startswith("--config=")]
     for file in files:
         content = read_yaml(file, "config", "conf", "model, data and trainer")
-        for section in ("data", "trainer"):  # here, because the parser passes over these mistakes
-            if not isinstance(content.get(section, {}), dict):
-                raise UserError(
-                    f"{file}: {section} must hold keys of its own, found {content[section]!r:.60}"
-                )
-        if "seed" in content.get("data", {}):
+        data = content.get("data")
+        if isinstance(data, dict) and "seed" in data:  # which the parser would pass over
             raise UserError(f"{file}: data.seed follows seed_everything; remove it")
     return files

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from meta_rl.errors import UserError
 from meta_rl.run.checkpoint import KEY, VERSION, AtomicCheckpointIO, DamagedError, load_checkpoint
-from meta_rl.run.directory import RunDirectory
-from meta_rl.run.files import sync, writing
-from meta_rl.run.metrics_file import MetricsFile
+from meta_rl.run.directory import RunDirectory, remove
+from meta_rl.run.files import sync, write_atomically, writing
+
+Row = dict[str, str]  # of metrics.csv
 
 
 class Checkpointing(Checkpoint):
@@ -93,24 +96,19 @@ class Checkpointing(Checkpoint):
         self.saved_step = trainer.global_step
 
     def _go_back(self, trainer: Trainer) -> None:
-        """Drop the checkpoints of a future that is abandoned."""
+        """Drop the checkpoints of a future that is abandoned, and a damaged best one."""
         source = Path(trainer.ckpt_path) if trainer.ckpt_path else None
         if source and self.run.holds(source):
             self.run.go_back(source, trainer.global_step)
-        best = self.run.best
-        if best.exists() and self._abandoned(best, trainer.global_step):
-            with writing(best):
-                best.unlink()
-        if not best.exists():  # a branch has none of its own yet
-            self.best_return = -math.inf
-
-    def _abandoned(self, best: Path, step: int) -> bool:
-        """Whether `best` is of a future that is abandoned now, or damaged."""
         try:
-            return load_checkpoint(best)["global_step"] > step
+            kept = load_checkpoint(self.run.best)["global_step"] <= trainer.global_step
         except DamagedError as error:
-            print(f"{str(error).partition(';')[0]}; removed, a new one follows", file=sys.stderr)
-            return True
+            kept = False
+            if self.run.best.exists():
+                print(f"{str(error).partition(';')[0]}; removed, a new one follows", file=sys.stderr)
+        if not kept:  # a branch has none of its own yet
+            remove(self.run.best)
+            self.best_return = -math.inf
 
 
 class MetricsLog(Callback):
@@ -149,3 +147,59 @@ class MetricsLog(Callback):
         for logger in trainer.loggers:
             with writing(self.file.path.parent):
                 logger.log_metrics(row, trainer.global_step)
+
+
+class MetricsFile:
+    """A CSV with a row for each `step`, whose columns may grow; no cell needs quotes.
+
+    Rows are flushed one by one, so that the file is as long as the run even if it is killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.columns: list[str] = []
+
+    def rewind(self, step: int) -> None:
+        """Drop the rows after `step`, and what a killed process left of its last line.
+
+        Raises:
+            UserError: if the file holds anything else than rows with a step.
+        """
+        if not self.path.exists():
+            return
+        try:
+            self.columns, rows = self._read()
+            kept = [row for row in rows if int(row["step"]) <= step]
+        except (OSError, ValueError, KeyError):
+            raise UserError(f"{self.path}: not the metrics of a run; move it away and resume again") from None
+        self._write(kept)
+
+    def append(self, values: Mapping[str, float]) -> None:
+        """Add a row. Columns seen for the first time are empty in the earlier rows."""
+        row = {name: _format(value) for name, value in values.items()}
+        new = [name for name in row if name not in self.columns]
+        if new:
+            rows = self._read()[1] if self.columns else []
+            self.columns += new
+            self._write([*rows, row])
+            return
+        with writing(self.path), self.path.open("a", newline="") as stream:
+            stream.write(self._line(row))
+
+    def _line(self, row: Row) -> str:
+        return ",".join(row.get(name, "") for name in self.columns) + "\n"
+
+    def _read(self) -> tuple[list[str], list[Row]]:
+        """Columns and whole rows. A ValueError unless every row has a cell for each column."""
+        header, *lines, _torn = self.path.read_text().split("\n")
+        columns = header.split(",")
+        return columns, [dict(zip(columns, line.split(","), strict=True)) for line in lines]
+
+    def _write(self, rows: list[Row]) -> None:
+        text = ",".join(self.columns) + "\n" + "".join(map(self._line, rows))
+        write_atomically(self.path, text.encode())
+
+
+def _format(value: float) -> str:
+    """Whole numbers in full, others with the digits that a float32 holds."""
+    return str(int(value)) if float(value).is_integer() else f"{value:.9g}"

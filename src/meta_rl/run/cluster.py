@@ -1,4 +1,4 @@
-"""Several processes: torchrun's agent starts and watches those of this machine; Slurm starts a job again.
+"""Several processes: torchrun's agent starts and watches those of this machine.
 
 The command of a user checks everything, and then hands over to the agent (`torch.distributed.elastic`),
 which runs the same command once for every rank. The line that a rank would end with goes to the agent, so
@@ -10,16 +10,14 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from meta_rl import threads
 from meta_rl.errors import UserError, raised_in
-from meta_rl.run.record import read_starts
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 
 RUN_ID = "meta_rl"  # of an agent that `launch` has started
 LOST = 75  # exit code of a rank that ends because another one has
-SECONDS_TO_STOP = (
-    24 * 3600
-)  # after a signal: however long an iteration takes; a second Ctrl-C ends it at once
+SECONDS_TO_STOP = 24 * 3600  # after a signal: however long an iteration takes
 
 
 def fail(reason: str, code: int) -> int:
@@ -53,19 +49,15 @@ def launched() -> bool:
 def check(trainer: "Trainer", data: "RolloutDataModule", strategy: object) -> None:
     """Raise a UserError unless the trainer's processes can share out the tasks evenly."""
     size = trainer.world_size
-    if size == 1:
-        return
-    if strategy not in ("auto", "ddp"):
+    if size > 1 and strategy not in ("auto", "ddp"):
         raise UserError(f"trainer.strategy: several processes share the tasks by 'ddp' alone, got {strategy}")
     if data.meta_batch_size % size:
         raise UserError(
             f"data.meta_batch_size: {data.meta_batch_size} tasks cannot be shared out evenly to {size} "
             "processes; choose a multiple, or other trainer.devices"
         )
-    if not data.env.shareable:
-        raise UserError(
-            "data.env: its tasks share random numbers, so that only one process can simulate them"
-        )
+    if size > 1 and not data.env.shareable:
+        raise UserError("data.env: its tasks share random numbers, so only one process can simulate them")
     if trainer.num_nodes > 1 and needs_launch(trainer):
         raise UserError("trainer.num_nodes: start the processes of several machines by torchrun or Slurm")
 
@@ -82,13 +74,6 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    def interrupt(number: int, _: object) -> NoReturn:
-        signal.signal(
-            signal.SIGINT, lambda *_: os._exit(1)
-        )  # the second one; the ranks end with this process
-        raise SignalException("", signal.Signals(number))
-
-    signal.signal(signal.SIGINT, interrupt)
     logging.disable(logging.CRITICAL)  # the agent's own words
     size = trainer.world_size
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.number() // size)))
@@ -103,7 +88,7 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
             local_addr="localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
-            signals_to_handle="SIGTERM",
+            signals_to_handle="SIGINT,SIGTERM",
             shutdown_timeout=SECONDS_TO_STOP,
         )
         try:
@@ -111,8 +96,7 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
         except ChildFailedError as error:
             return _explain(error, size, directory)
         except SignalException as error:
-            done = [start["outcome"] for start in read_starts(directory.record)][-1:] == ["done"]
-            return 0 if done else 128 + error.sigval  # it may have come in the last iteration
+            return 128 + error.sigval
     return 0
 
 
@@ -145,21 +129,3 @@ def is_of_a_message(error: Exception) -> bool:
 
     between = ("torch.distributed", "torch.nn.parallel")
     return isinstance(error, torch.distributed.DistError) or raised_in(error).startswith(between)
-
-
-def slurm_notice() -> int | None:
-    """Slurm's signal before a job's end, if asked for by `#SBATCH --signal=USR1@120`; None elsewhere."""
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-
-    return signal.SIGUSR1 if SLURMEnvironment.detect() else None
-
-
-def requeue() -> None:
-    """Ask Slurm to start this job again; `--ckpt_path auto` in its script goes on from the checkpoint."""
-    job = os.environ["SLURM_JOB_ID"]
-    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
-        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    try:
-        subprocess.run(["scontrol", "requeue", job], timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        print(f"could not requeue: scontrol requeue {job}", file=sys.stderr)

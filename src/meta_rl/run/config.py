@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import yaml
+from jsonargparse.typing import PositiveInt, restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -17,7 +19,7 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import config_files, normalise
 from meta_rl.run.cluster import check
-from meta_rl.run.messages import explain, reject_null, with_section
+from meta_rl.run.messages import explain, with_section
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -33,18 +35,31 @@ DESCRIPTION = """Meta-train a policy. Every key of the config file can be overri
 --model.inner_lr=0.2 or model.inner_lr=0.2. For the arguments of an algorithm see --model.help=MAML, of a task
 family --data.env.help=PointMass; your own classes are named by their class_path."""
 
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="In [0, 2^32).")
+
 
 @dataclass(frozen=True)
 class Options:
-    """The keys of a start besides model, data, trainer and seed; docs/runs.md describes them."""
+    """The run's own keys, besides model, data and trainer; docs/runs.md describes them.
 
-    name: str | None
-    runs_dir: str
-    ckpt_path: str | None
-    checkpoint_every: int
-    keep_checkpoints: int
-    matmul_precision: str
-    files: tuple[str, ...]  # the configuration's
+    Args:
+        name: Name of the run; default: the config file's stem.
+        runs_dir: Directory in which the run's own one, NAME, is made.
+        ckpt_path: Resume: 'last', a checkpoint, or 'auto': last if there is one, else from the beginning.
+        checkpoint_every: Iterations between checkpoints.
+        keep_checkpoints: How many of the newest checkpoints are kept.
+        matmul_precision: Of float32 matrix products, see torch.set_float32_matmul_precision: 'medium' may
+            round factors to bfloat16, up to twice as fast on CPUs with AVX-512.
+        seed_everything: Seed of all random numbers.
+    """
+
+    name: str | None = None
+    runs_dir: str = "runs"
+    ckpt_path: str | None = None
+    checkpoint_every: PositiveInt = 10  # type: ignore[valid-type]
+    keep_checkpoints: PositiveInt = 3  # type: ignore[valid-type]
+    matmul_precision: typing.Literal["highest", "high", "medium"] = "highest"
+    seed_everything: Seed = 1  # type: ignore[valid-type]
 
 
 class Parser(LightningArgumentParser):
@@ -73,6 +88,7 @@ class MetaCLI(LightningCLI):
             MetaLearner,
             RolloutDataModule,
             save_config_callback=None,  # run_directory keeps one file a start
+            trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
             parser_kwargs={
                 "parser_mode": "omegaconf+",
@@ -88,36 +104,7 @@ class MetaCLI(LightningCLI):
         )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        add = parser.add_argument
-        add("--name", type=str | None, default=None, help="Name of the run; default: the config file's stem.")
-        add(
-            "--runs_dir",
-            type=str,
-            default="runs",
-            help="Directory in which the run's own one, NAME, is made.",
-        )
-        add(
-            "--ckpt_path",
-            type=str | None,
-            default=None,
-            help="Resume: 'last', a checkpoint, or 'auto': last if there is one, else from the beginning.",
-        )
-        add("--checkpoint_every", type=int, default=10, help="Iterations between checkpoints.")
-        add("--keep_checkpoints", type=int, default=3, help="How many of the newest checkpoints are kept.")
-        add(
-            "--matmul_precision",
-            type=typing.Literal["highest", "high", "medium"],
-            default="highest",
-            help="Of float32 matrix products, see torch.set_float32_matmul_precision: 'medium' may round "
-            "factors to bfloat16, up to twice as fast on CPUs with AVX-512.",
-        )
-        add("--seed_everything", type=int, default=1, help="Seed of all random numbers, in [0, 2^32).")
-
-    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(MetaLearner, "model", subclass_mode=True)
-        parser.add_lightning_class_args(RolloutDataModule, "data")
-        parser.add_lightning_class_args(Trainer, "trainer")
-        parser.set_defaults({f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items()})
+        parser.add_class_arguments(Options, as_group=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("seed_everything", "data.seed")
@@ -125,18 +112,14 @@ class MetaCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         try:
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
+            jsonargparse.set_parsing_settings(unset_sentinel=True)  # else a null passes for every type
+            parser.validate(self.config)
         except OmegaConfBaseException as error:
             raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
-        except RecursionError:
-            raise UserError("the configuration is nested without end") from None
-        if not 0 <= self.config.seed_everything < 2**32:
-            raise UserError(f"seed_everything must lie in [0, 2^32), got {self.config.seed_everything}")
-        for key in ("checkpoint_every", "keep_checkpoints"):
-            if self.config[key] < 1:
-                raise UserError(f"{key} must be at least 1, got {self.config[key]}")
-        if self.config.trainer.max_steps == 0:
-            raise UserError("trainer.max_steps must be at least 1, or -1 to go on until stopped, got 0")
-        reject_null(yaml.safe_load(self.dump()))
+        except TypeError as error:
+            parser.error(str(error), error)
+        finally:
+            jsonargparse.set_parsing_settings(unset_sentinel=False)
 
     def instantiate_classes(self) -> None:
         if not self.build:
@@ -150,19 +133,15 @@ class MetaCLI(LightningCLI):
             if isinstance(cause, ValueError):
                 raise UserError(with_section(one_line(cause), self.plain())) from error
             if isinstance(cause, ImportError):
-                raise UserError(
-                    f"{one_line(cause)}; put its directory on PYTHONPATH, or install it"
-                ) from error
+                remedy = "put its directory on PYTHONPATH, or install it"
+                raise UserError(f"{one_line(cause)}; {remedy}") from error
             raise cause from None  # a bug in a constructor
-        if type(self.config_init["model"]) is MetaLearner:
-            raise UserError("model.class_path: MetaLearner is only the base; name an algorithm such as MAML")
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
 
     @property
     def options(self) -> Options:
         """The keys of this start."""
-        chosen = {key: self.config[key] for key in Options.__annotations__ if key != "files"}
-        return Options(**chosen, files=tuple(map(str, self.config.config or ())))
+        return Options(**{key: self.config[key] for key in Options.__annotations__})
 
     def settle(self, name: str) -> None:
         """Give the run its name; what is saved describes the experiment, and not how this start began."""

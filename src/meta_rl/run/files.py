@@ -1,8 +1,6 @@
 """Files: written so that a full disk or a kill leaves the old content or the new, never half; YAML read."""
 
-import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +11,6 @@ import yaml
 from meta_rl.errors import UserError, one_line
 
 SUFFIX = ".tmp"  # of files that are not whole yet
-MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 
 
 class WriteError(UserError):
@@ -29,22 +26,22 @@ def writing(path: Path) -> Iterator[None]:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` as a whole, and not before the new content is safe on the disk."""
-    with _replacing(path) as temporary, temporary.open("wb") as stream:
-        _fill(stream, content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def link(source: Path, path: Path) -> None:
-    """Make `path` the same file as `source`, as a whole; a copy where there are no hard links."""
-    with _replacing(path) as temporary:
+    temporary = path.with_name(path.name + SUFFIX)
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
         try:
-            os.link(source, temporary)
+            with temporary.open("wb") as stream:
+                _fill(stream, content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
         except OSError:
-            shutil.copyfile(source, temporary)
-            sync(temporary)
+            temporary.unlink(missing_ok=True)
+            raise
+    with suppress(OSError):  # some file systems cannot
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:
@@ -56,46 +53,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_leftovers(*folders: Path) -> None:
-    """Remove the files that a killed process was writing."""
-    for folder in folders:
-        for file in folder.glob(f"*{SUFFIX}"):
-            with suppress(OSError):  # what cannot be removed is in nobody's way
-                file.unlink()
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """The name of a file beside `path` that takes its place in the end. Nothing is left of a failure."""
-    temporary = path.with_name(path.name + SUFFIX)
-    with writing(path):
-        path.parent.mkdir(exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        try:
-            yield temporary
-            temporary.replace(path)
-            with suppress(OSError):  # some file systems cannot
-                sync(path.parent)
-        finally:  # a rename between two names of one file does nothing
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def _fill(stream: BinaryIO, content: bytes | memoryview) -> None:
+def _fill(stream: BinaryIO, content: bytes) -> None:
     stream.write(content)
-
-
-class Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which the last value would count without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            name = (key.tag, str(key.value))
-            if name in seen and key.tag != MERGE:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
 
 
 def read_yaml(file: Path, kind: str, folder: str, keys: str) -> dict[str, Any]:
@@ -108,20 +67,17 @@ def read_yaml(file: Path, kind: str, folder: str, keys: str) -> dict[str, Any]:
         keys: Some keys that such a file has, named when it holds no mapping.
 
     Raises:
-        UserError: if the file cannot be read, is no YAML, has a key twice, or holds no mapping.
+        UserError: if the file cannot be read, is no YAML, or holds no mapping.
     """
     try:
-        content = yaml.load(file.read_text(), Loader)
-        json.dumps(content, default=str, skipkeys=True)  # a ValueError where an alias holds itself
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UserError(f"{kind} file {str(file)!r}: {reason}; shipped ones are in {folder}/") from None
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        shipped = f"shipped ones are in {folder}/"
+        raise UserError(f"{kind} file {str(file)!r}: {error.strerror}; {shipped}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of no text file, too
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"{file}{line}: YAML syntax: {one_line(getattr(error, 'problem', error))}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected keys such as {keys}, found {content!r:.60}")
     return content

@@ -1,48 +1,40 @@
 """What is wrong with a configuration, in one line."""
 
-import argparse
-import dataclasses
 import difflib
-import inspect
 import pydoc
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from jsonargparse._parameter_resolvers import get_signature_parameters  # has no public name
+from jsonargparse import ArgumentParser
 
-from meta_rl.errors import UserError, one_line
+from meta_rl.errors import one_line
+from meta_rl.run.plain import flatten
 
-KEY = re.compile(r'^( *)(?:- )?Parser key "(.+?)":', re.MULTILINE)
-UNKNOWN = re.compile(r"(?:Group '(.+)' does not accept o|O)ption '(.+?)'|unrecognized arguments: (\S+)")
+KEY = re.compile(r'Parser key "(.+?)":')
+CLASS = re.compile(r"given class_path '(.+?)'")
+UNKNOWN = re.compile(r"(?:Group '(.+)' does not accept o|O)ption '(.+)'|unrecognized arguments: -*([^\s=]+)")
 NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Problem with given class_path")
-NULL = "Expected a <class 'NoneType'>"
-TYPES = re.compile(r"<class '(?:\w+\.)*(\w+)'>|typing\.Literal")
 
 
-def explain(message: str, parser: argparse.ArgumentParser) -> str:
+def explain(message: str, parser: ArgumentParser) -> str:
     """The parser's report of an error, an indented tree of dozens of lines, as one: key, reason, remedy.
 
-    The tree holds what every alternative of a type has to say. The first one is the one that was meant, so
-    the key is that of its innermost line, and the reason is what stands below it.
+    Every level of the tree names its part of the key. The reason stands below the innermost one.
     """
-    key, block = _innermost(message)
-    lines = [line.strip(" -") for line in block.splitlines()]
-    reasons = [line for line in lines if line and line != NULL and not line.startswith(NOISE)]
-    if reasons and reasons[0].startswith("Expected"):  # another type, of which each alternative says so
-        reasons = [line for line in reasons if line.startswith(("Expected", "Given"))]
-        reasons = ["; ".join(TYPES.sub(r"\1", line) for line in reasons)]
-    reason = reasons[0] if reasons else one_line(message)
+    key, innermost = ".".join(dict.fromkeys(KEY.findall(message))), KEY.split(message)[-1]
+    lines = [line.strip(" -") for line in innermost.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(NOISE)] or [one_line(message)]
+    reason, classes = lines[0], CLASS.findall(message)
     if match := UNKNOWN.match(reason):
-        group, name, argument = match.groups()
-        if argument and not argument.startswith("-"):
-            return f"unexpected argument {argument}; write --KEY=VALUE"
-        if name == "class_path":
+        names = class_defaults(pydoc.locate(classes[-1])) if classes else parser.get_defaults().keys()
+        known = [f"{key}.{name}" if classes else name for name in names]
+        if classes and match[2] == "class_path":
             return f"{key}: put the arguments of class_path under init_args"
-        class_path = next((ln.split("'")[1] for ln in lines if ln.startswith(NOISE[-1])), "")
-        known = [f"{key}.{p}" for p in _parameters(class_path)] or [action.dest for action in parser._actions]
-        name = name or argument.lstrip("-").partition("=")[0]
-        return _unknown(".".join(filter(None, (key, group, name))), known)
+        return _unknown(".".join(filter(None, (key, *match.groups()))), known)
+    if reason.startswith("Expected a <") and "Got value" not in reason:  # a line for every alternative
+        end = next((i for i, line in enumerate(lines) if line.startswith("Given value:")), 0)
+        reason = "; ".join(lines[: end + 1])
     if "No module named" in reason:
         reason += "; put its directory on PYTHONPATH, or install it"
     elif key in ("model", "data.env") and "class" in reason:
@@ -50,79 +42,35 @@ def explain(message: str, parser: argparse.ArgumentParser) -> str:
     return f"{key}: {reason}" if key else reason
 
 
-def _innermost(message: str) -> tuple[str, str]:
-    """The dotted key of the first chain of ever deeper `Parser key` lines, and the text below it."""
-    keys, depth, end = [], -1, 0
-    for match in KEY.finditer(message):
-        if len(match[1]) <= depth:
-            break
-        keys += [match[2]] if match[2] not in keys else []
-        depth, end = len(match[1]), match.end()
-    block, _, _ = re.sub(rf"^ {{0,{max(depth, 0)}}}- ", "\0", message[end:], flags=re.MULTILINE).partition(
-        "\0"
-    )
-    return ".".join(keys), block if block.strip() else message[end:]
-
-
-def _unknown(key: str, known: Collection[str]) -> str:
-    """`key` is not among the `known` ones: suggest the nearest, else list those of its group."""
+def _unknown(key: str, known: Iterable[str]) -> str:
+    """`key` is not among the `known` ones: suggest the nearest of its group, or the nearest group."""
     group, _, name = key.rpartition(".")
-    top, _, rest = key.partition(".")
-    groups = {k.partition(".")[0] for k in known}
-    if rest and top not in groups and (alike := difflib.get_close_matches(top, groups, 1)):
-        return f"unknown key {key}; did you mean {alike[0]}.{rest}?"
-    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == group]
+    pairs = [k.rpartition(".") for k in known]
+    siblings = [last for first, _, last in pairs if first == group]
     if near := difflib.get_close_matches(name, siblings, 1):
         return f"unknown key {key}; did you mean {f'{group}.{near[0]}'.lstrip('.')}?"
-    if group and 0 < len(siblings) <= 20:
+    if group and siblings:
         return f"unknown key {key}; {group} accepts {', '.join(siblings)}"
+    groups = {(first or last).partition(".")[0] for first, _, last in pairs}
+    if near := difflib.get_close_matches(key.partition(".")[0], groups, 1):
+        return f"unknown key {key}; did you mean {near[0]}?"
     return f"unknown key {key}; python train.py --help lists all"
 
 
-def with_section(message: str, config: dict[str, Any]) -> str:
+def with_section(message: str, config: Mapping[str, Any]) -> str:
     """A constructor's complaint with the dotted key of the argument that it begins with.
 
     >>> with_section("gamma must be positive", {"data": {"gamma": 0}})
     'data.gamma must be positive'
     """
     name, space, rest = message.partition(" ")
-    found = {key for key in _keys(config) if key.rpartition(".")[2] == name}
+    paths = [key.replace(".init_args", "").split(".") for key in flatten(config)]
+    found = {".".join(path[: path.index(name) + 1]) for path in paths if name in path}
     return f"{found.pop()}{space}{rest}" if len(found) == 1 else message
 
 
-def _keys(tree: Any, prefix: str = "") -> list[str]:
-    """The dotted keys of nested dicts as they are overridden: without init_args."""
-    found = []
-    for key, value in tree.items() if isinstance(tree, dict) else ():
-        dotted = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
-        found += [dotted, *_keys(value, dotted)]
-    return found
-
-
-def reject_null(config: dict[str, Any]) -> None:
-    """Raise a UserError for a null that a constructor does not take; the parser lets it by."""
-    for key, spec in (("model", config["model"]), ("data.env", config["data"]["env"])):
-        _reject_null(key, spec.get("init_args", {}), _parameters(spec["class_path"]))
-    _reject_null("data", config["data"], _parameters("meta_rl.data.RolloutDataModule"))
-    _reject_null("trainer", config.get("trainer") or {}, _parameters("lightning.pytorch.Trainer"))
-
-
-def _reject_null(key: str, arguments: Mapping[str, Any], hints: dict[str, Any]) -> None:
-    for name, value in arguments.items():
-        hint = hints.get(name, Any)
-        if value is None and hint is not Any and type(None) not in get_args(hint):
-            raise UserError(f"{key}.{name} must not be null")
-        if isinstance(value, dict):
-            for part in filter(dataclasses.is_dataclass, (hint, *get_args(hint))):
-                _reject_null(f"{key}.{name}", value, _parameters(part))
-
-
-def _parameters(cls: object) -> dict[str, Any]:
-    """Names and types of the parameters of a class or of the one at a class path; {} of anything else."""
-    found = constructor_parameters(pydoc.locate(cls) if isinstance(cls, str) else cls)
-    return {p.name: Any if isinstance(p.annotation, str) else p.annotation for p in found}
-
-
-def constructor_parameters(cls: object) -> Sequence[Any]:
-    """Parameters by jsonargparse, which follows **kwargs to where they end; none of what is no class."""
-    return get_signature_parameters(cls) if inspect.isclass(cls) else []
+def class_defaults(cls: Any) -> dict[str, Any]:
+    """The arguments of a class, inherited ones too, with their defaults."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(cls, fail_untyped=False)
+    return parser.get_defaults().as_dict()

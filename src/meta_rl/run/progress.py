@@ -26,11 +26,8 @@ class Progress(ProgressBar):
         self.enabled = True
         self.bar: tqdm | None = None
 
-    def enable(self) -> None:
-        self.enabled = True
-
     def disable(self) -> None:
-        self.enabled = False
+        self.enabled = False  # Lightning asks for it on all ranks but the first
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.first_step = self.printed_step = trainer.global_step
@@ -44,13 +41,11 @@ class Progress(ProgressBar):
             )
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        now = time.monotonic()
         self.rejected += int(trainer.callback_metrics.get("outer_step_outcome", 0) > 0)
         if self.bar is not None:
             self.bar.set_description_str(self._describe(trainer), refresh=False)
             self.bar.update(trainer.global_step - self.bar.n)
-        elif now - self.printed > SECONDS_BETWEEN_LINES:
-            self.printed = now
+        elif time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
             self._print_line(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -63,7 +58,7 @@ class Progress(ProgressBar):
 
     def _print_line(self, trainer: Trainer) -> None:
         if self.enabled and trainer.global_step > self.printed_step:
-            self.printed_step = trainer.global_step
+            self.printed, self.printed_step = time.monotonic(), trainer.global_step
             print(self._describe(trainer), flush=True)
 
     def _close(self) -> None:

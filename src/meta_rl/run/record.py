@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -36,28 +38,23 @@ class Provenance:
             command: The command line that started it.
             first_step: Iterations that it goes on from.
             device: What it computes on, such as `cpu with 2 threads`.
-
-        Raises:
-            UserError: if the file holds something else.
         """
+        start = {
+            "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": commit(),
+            "versions": versions(),
+            "machine": machine() | {"device": device},
+            "first_step": first_step,
+        }
         self.starts = read_starts(self.path)
-        self.starts.append(
-            {
-                "command": command,
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "commit": commit(),
-                "versions": versions(),
-                "machine": machine() | {"device": device},
-                "first_step": first_step,
-                "last_step": None,
-                "seconds": None,
-                "outcome": None,
-            }
-        )
+        self.starts.append(start | {"last_step": None, "seconds": None, "outcome": None})
         self._write()
 
     def end(self, last_step: int, outcome: Outcome) -> None:
-        """Complete the entry of this start."""
+        """Complete the entry of this start, if it has one."""
+        if not self.starts:
+            return
         start = self.starts[-1]
         elapsed = datetime.now(UTC) - datetime.fromisoformat(start["started"])
         start |= {"last_step": last_step, "seconds": round(elapsed.total_seconds(), 1), "outcome": outcome}
@@ -65,19 +62,9 @@ class Provenance:
 
     def complete(self) -> None:
         """Mark a run as done whose last start was cut off after its last iteration."""
-        if not self.finished() and self.starts:
-            self.starts[-1]["outcome"] = "done"
-            self._write()
-
-    def finished(self) -> bool:
-        """Whether the file says that the run is done."""
         self.starts = read_starts(self.path)
-        return bool(self.starts) and self.starts[-1]["outcome"] == "done"
-
-    def undo(self) -> None:
-        """Remove the entry of a start that never trained."""
-        if self.starts:
-            self.starts.pop()
+        if self.starts and self.starts[-1]["outcome"] != "done":
+            self.starts[-1]["outcome"] = "done"
             self._write()
 
     def _write(self) -> None:
@@ -92,7 +79,7 @@ def read_starts(path: Path) -> list[dict[str, Any]]:
     """
     try:
         starts = json.loads(path.read_text())["starts"]
-        if not all(isinstance(start["command"], str) and "outcome" in start for start in starts):
+        if not all("command" in start and "outcome" in start for start in starts):
             raise TypeError
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -114,9 +101,11 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, str | int | float]:
     """Processor, cores that may be used, memory in GB (10^9 bytes), system. No name of a host or user."""
+    cpuinfo = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    model = re.search(r"^model name\s*: (.*)", cpuinfo, re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "processor": _processor(),
+        "processor": model[1] if model else platform.processor() or platform.machine(),
         "cores": available_cores(),
         "system": platform.platform(terse=True),
         "memory_gb": round(memory / 1e9, 1),
@@ -125,18 +114,10 @@ def machine() -> dict[str, str | int | float]:
 
 def commit(environment: Mapping[str, str] = os.environ) -> str | None:
     """Git commit of the checkout that holds this package, `-dirty` after local changes; None outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    git = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent)]
+    command = [*git, "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=dict(environment))
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -3,13 +3,13 @@
 import logging
 import re
 import shlex
+import shutil
 import sys
 import warnings
-from contextlib import suppress
-from pathlib import Path
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from meta_rl import threads
@@ -58,10 +58,9 @@ class Session:
     def __init__(self, cli: MetaCLI, directory: RunDirectory) -> None:
         self.cli, self.directory, options = cli, directory, cli.options
         if not cli.model.trainable():
-            name, file = type(cli.model).__name__, shlex.quote((options.files or ("FILE",))[-1])
             raise UserError(
-                f"{name} has nothing to train (no training_step); evaluate it with: "
-                f"python evaluate.py --config {file}"
+                f"{type(cli.model).__name__} has nothing to train (no training_step); evaluate it with: "
+                f"python evaluate.py --config {cli.config.config[-1]}"
             )
         cli.settle(directory.name)
         self.config = cli.plain()
@@ -70,17 +69,12 @@ class Session:
             directory.hold()
         candidates = directory.find(options.ckpt_path)
         automatic = options.ckpt_path == "auto"
-        restart = automatic and not candidates  # over what a killed start left without a checkpoint
-        if restart and self.record.finished():
-            raise UserError(
-                f"{directory.path} holds a finished run without a checkpoint; choose another --name"
-            )
         self.source, checkpoint = load_newest(candidates) if candidates else (None, None)
         self.first_step = checkpoint["global_step"] if checkpoint else 0
         # A checkpoint from elsewhere starts a branch: a new directory and a new W&B run. A copied directory
         # goes on in place, and as a new W&B run.
-        own = restart or (self.source is not None and directory.holds(self.source))
-        if directory.descriptor is not None and not own:
+        own = directory.holds(self.source) if self.source else automatic
+        if directory.lock is not None and not own:
             remedy = "resume it with --ckpt_path last" if directory.last.exists() else "delete it"
             raise UserError(f"{directory.path} holds a run already; {remedy} or choose another --name")
         same = own and checkpoint and checkpoint[KEY]["config"]["name"] == directory.name
@@ -89,9 +83,9 @@ class Session:
         every, number = options.checkpoint_every, options.keep_checkpoints
         saving = Checkpointing(directory, every, number, self.config, self.wandb_id)
         torch.set_float32_matmul_precision(options.matmul_precision)
-        self.trainer = cli.make_trainer(
-            [Progress(), MetricsLog(directory), self.stop, saving], directory.path
-        )
+        begin = LambdaCallback(on_train_start=self._begin)
+        callbacks = [MetricsLog(directory), begin, Progress(), self.stop, saving]
+        self.trainer = cli.make_trainer(callbacks, directory.path)
         steps = self.trainer.max_steps
         self.complete = automatic and 0 < steps <= self.first_step
         if checkpoint and self.source:
@@ -104,8 +98,9 @@ class Session:
 
     def run(self) -> int:
         """Train, or say that there is nothing left to do; return the exit code."""
-        if not self.trainer.is_global_zero:
-            return self._follow()
+        if not self.trainer.is_global_zero:  # the other ranks do their share, and write no files
+            code = 0 if self.complete else self._fit()
+            return 0 if code > 128 else code  # an error would end rank 0, which may still be busy
         try:
             fresh = self.directory.make()
             if self.complete and self.source:
@@ -117,52 +112,36 @@ class Session:
         except WriteError as error:  # nothing has been trained
             raise UserError(f"{error}; make it writable, or choose another --runs_dir") from None
 
-    def _follow(self) -> int:
-        """What the other ranks do: their share, and no files."""
-        code = 0 if self.complete else self._fit()
-        return 0 if code > 128 else code  # an error would end rank 0, which may still be busy
-
     def _lead(self, fresh: bool) -> int:
-        """What the only process does, or the first of several: it keeps the run's directory too."""
-        config = None
+        """What the only process does, or the first of several: it keeps the run's records too."""
+        code = 1
         try:
-            config = self.directory.save_config(self.cli.dump())
-            self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
-            if self.cli.default_logger:
-                with writing(self.directory.path):
-                    self.trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
-            print(self._introduction(), flush=True)
             code = self._fit()
-        except BaseException as error:
-            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
+        finally:
             with to_the_end():
-                self._abort(fresh, config, code)
-            raise
-        with to_the_end():
-            return self._finish(code)
+                code = self._end(code)
+                if fresh and not self.started:
+                    shutil.rmtree(self.directory.path, ignore_errors=True)
+        return code
 
-    def _abort(self, fresh: bool, config: Path | None, code: int) -> None:
-        """Clean up after an exception, without raising another one in its place."""
-        tracking.finish(self.trainer.loggers, code)
-        if fresh and not self.started:
-            self.directory.discard()
+    def _begin(self, trainer: Trainer, _: LightningModule) -> None:
+        """Open the records of this start. Lightning calls it when nothing is left to be set up."""
+        if not trainer.is_global_zero:
             return
-        with suppress(WriteError, OSError):  # of a disk that is full or read-only
-            if self.started:
-                self.record.end(self.trainer.global_step, "failed")
-            elif config:
-                config.unlink()
-                self.record.undo()
+        if self.cli.default_logger:
+            with writing(self.directory.path):
+                trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
+        self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
+        self.directory.save_config(self.cli.dump())
+        print(self._introduction(), flush=True)
 
-    def _finish(self, code: int) -> int:
-        """Complete the records of a start that has trained; return its exit code."""
+    def _end(self, code: int) -> int:
+        """Complete the records of this start, as far as it has any; return its exit code."""
         outcome = "done" if code == 0 else "stopped" if code > 128 else "failed"
         try:
             self.record.end(self.trainer.global_step, outcome)
         except WriteError as error:
             code = code or cluster.fail(str(error), 1)  # else the disk has been reported already
-        if self.stop.requeue and code > 128:
-            cluster.requeue()  # first, since Slurm waits for nobody
         tracking.finish(self.trainer.loggers, code)
         return code
 
@@ -198,50 +177,36 @@ class Session:
                 f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
             ) from None
         if self.trainer.world_size > 1 and cluster.is_of_a_message(error):
-            if not self.started:
-                raise SystemExit(cluster.LOST)
-            if not cluster.launched():
-                print("error: lost another rank; what has started the ranks tells which", file=sys.stderr)
-            return cluster.LOST
-        lightnings = isinstance(error, MisconfigurationException) or raised_in(error).startswith(
-            "lightning.pytorch"
-        )
-        if lightnings and not self.started:  # about an argument of the trainer that it checks late
+            return cluster.LOST  # what has started the ranks tells which
+        of_trainer = raised_in(error).startswith(("lightning.pytorch", "lightning.fabric"))
+        if of_trainer and not self.started:  # about an argument that it checks late
             raise UserError(f"trainer: {one_line(error)}") from error
         raise error
 
     def _conclude(self) -> int:
         """After training without an error."""
-        step, last, directory = self.trainer.global_step, self.trainer.max_steps, self.directory
-        code = 128 + self.stop.signal if self.stop.signal else 0
-        if not self.started and code:
-            raise SystemExit(code)
+        step, directory = self.trainer.global_step, self.directory
+        stopped = self.stop.signal and step != self.trainer.max_steps
         if not self.started:
-            raise UserError(
-                "trainer: nothing was trained; check trainer.max_epochs, max_time and limit_train_batches"
-            )
-        code = 0 if step == last else code
-        if self.trainer.is_global_zero and code:
+            keys = "max_steps, max_epochs, max_time and limit_train_batches"
+            raise UserError(f"trainer: nothing was trained; check trainer.{keys}")
+        if self.trainer.is_global_zero and stopped:
             print(f"stopped at iteration {step}; resume with: {directory.resume_command()}")
         elif self.trainer.is_global_zero:
             evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
             print(f"done: {step} iterations in {directory.path}; evaluate with: {evaluate}")
-        return code
+        return 128 + self.stop.signal if self.stop.signal and stopped else 0
 
     def _describe(self, error: NonFiniteError) -> str:
         """Keep what `error` has seen in a file, and say where."""
         iteration = error.dump.get("iteration", self.trainer.global_step) + 1
         rank = f"-rank-{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         file = self.directory.path / f"nonfinite-step-{iteration}{rank}.pt"
-        parts = [f"{error} in iteration {iteration}"]
         try:
             write_atomically(file, serialise(error.dump))
-            parts.append(f"see {file}")
+            return f"{error} in iteration {iteration}; see {file}"
         except WriteError as failure:
-            parts.append(str(failure))
-        if self.directory.last.exists():
-            parts.append(f"{self.directory.last} is from before")
-        return "; ".join(parts)
+            return f"{error} in iteration {iteration}; {failure}"
 
     def _introduction(self) -> str:
         data, model = self.config["data"], self.config["model"]

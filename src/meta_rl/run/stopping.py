@@ -7,25 +7,21 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from meta_rl import ranks
-from meta_rl.run.cluster import slurm_notice
 from meta_rl.run.signals import leave
 
 
 class GracefulStop(Callback):
-    """On Ctrl-C, SIGTERM or Slurm's notice, ends the run after the current iteration.
+    """On Ctrl-C or SIGTERM, ends the run after the current iteration. A second Ctrl-C ends it at once.
 
-    A second Ctrl-C ends it at once. It is enough if one of the ranks gets the signal.
+    It is enough if one of the ranks gets the signal.
 
     Attributes:
         signal: The signal that came, or None.
-        requeue: Whether it was Slurm's, and the job is to start again.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.requeue = False
-        self._own: int | None = None  # that came to this process
-        self._notice: int | None = None
+        self._own = 0  # that came to this process
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         # Lightning's handler speaks to the other ranks, which may not listen.
@@ -37,14 +33,12 @@ class GracefulStop(Callback):
             self._own = number
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-        self._notice = slurm_notice()
         # The trainer restores the handlers that were there before it.
-        for number in {signal.SIGINT, signal.SIGTERM, self._notice} - {None}:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        number = torch.tensor(self._own or 0, device=trainer.strategy.root_device)
+        number = torch.tensor(self._own, device=trainer.strategy.root_device)
         self.signal = int(ranks.highest(number)) or None
         if self.signal is not None:
             trainer.should_stop = True
-            self.requeue = self.signal == self._notice

@@ -17,7 +17,6 @@ from meta_rl.run.plain import flatten
 
 SECONDS_TO_CONNECT = 15  # after a login, which takes as long at most
 SECONDS_TO_FINISH = 30
-MODES = {None, "online", "offline", "disabled"}
 NOBODY = "nobody is logged in"
 
 
@@ -74,7 +73,7 @@ def choose_mode() -> str | None:
     wanted = os.environ.get("WANDB_MODE")
     if wanted == "disabled":
         return None
-    if wanted not in MODES:
+    if wanted not in (None, "online", "offline"):
         raise UserError(f"WANDB_MODE={wanted}: expected online, offline or disabled")
     import wandb
     from wandb.errors import Error as WandbError
@@ -108,7 +107,10 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
         if os.environ.get("WANDB_MODE"):
             raise UserError(f"W&B: {one_line(error)}; train without it by WANDB_MODE=offline") from None
         _stays_offline(error)
-    _teardown()  # offline needs a process that is alive
+    import wandb
+
+    with suppress(Exception):
+        wandb.teardown()  # offline needs a process that is alive
     return [_open(run, identifier, config, "offline")]
 
 
@@ -130,7 +132,6 @@ def finish(loggers: list[Logger], code: int) -> None:
                 record.mark_preempting()
             record.finish(exit_code=code)
         except Exception as error:  # late, or W&B's process has died
-            _teardown()
             upload = f"wandb sync --include-online {Path(record.dir).parent}"
             print(f"W&B has not got everything ({one_line(error)}); upload: {upload}", file=sys.stderr)
 
@@ -150,11 +151,3 @@ def _open(run: RunDirectory, identifier: str, config: dict[str, Any], mode: str)
 
 def _stays_offline(problem: object) -> None:
     print(f"W&B stays offline, `wandb sync` uploads later: {one_line(problem)}", file=sys.stderr)
-
-
-def _teardown() -> None:
-    """End W&B's process, here and not at exit, where a traceback tells that it is dead already."""
-    import wandb
-
-    with suppress(Exception):
-        wandb.teardown()
