@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
+from meta_rl.credit import CreditedObjective, credit_of_tasks
 from meta_rl.objective import MetaObjective
 from meta_rl.trust_region import TrustRegion
 from meta_rl.types import Experience, MetaBatch, Params
@@ -15,6 +16,9 @@ from meta_rl.types import Experience, MetaBatch, Params
 
 class TRPOLearner(MetaLearner):
     """Base of the algorithms that improve a `MetaObjective`. A subclass writes `training_step`.
+
+    Attributes:
+        sampling_credit: Whether the objective has E-MAML's credit besides.
 
     Args:
         max_kl: Trust region of the outer step, in nats per state.
@@ -25,6 +29,8 @@ class TRPOLearner(MetaLearner):
         outer_lr: Learning rate of Adam.
         **kwargs: Those of `MetaLearner`.
     """
+
+    sampling_credit = False
 
     def __init__(
         self,
@@ -55,11 +61,19 @@ class TRPOLearner(MetaLearner):
         self, support: list[Experience], adapted: Params, query: Experience, first_order: bool
     ) -> MetaObjective:
         """The outer objective on these episodes."""
-        samples = [b.samples for b in support]
-        share = self.fisher_fraction
-        return MetaObjective(
-            self.policy, self.inner, samples, adapted, query.samples, first_order, share, self.pooled
-        )
+        arguments = {
+            "policy": self.policy,
+            "inner": self.inner,
+            "support": [episodes.samples for episodes in support],
+            "adapted": adapted,
+            "query": query.samples,
+            "first_order": first_order,
+            "fisher_fraction": self.fisher_fraction,
+            "pooled": self.pooled,
+        }
+        if self.sampling_credit:
+            return CreditedObjective(credit_of_tasks(query), **arguments)
+        return MetaObjective(**arguments)
 
     def outer_gradient(
         self, objective: MetaObjective, timer: Timer
@@ -98,16 +112,20 @@ class MAML(TRPOLearner):
 
     Args:
         curvature_every_n_steps: How often to log what the second-order term contributes; 0 for never.
+        sampling_credit: Whether the outer loss credits the support with what it led to (E-MAML; `credit`).
         **kwargs: Those of `TRPOLearner`.
     """
 
     first_order = False
 
-    def __init__(self, curvature_every_n_steps: int = 10, **kwargs: Any) -> None:
+    def __init__(
+        self, curvature_every_n_steps: int = 10, sampling_credit: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if curvature_every_n_steps < 0:
             raise ValueError(f"curvature_every_n_steps must not be negative, got {curvature_every_n_steps}")
         self.curvature_every_n_steps = curvature_every_n_steps
+        self.sampling_credit = sampling_credit
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
         timer = Timer()

@@ -29,7 +29,16 @@ Estimator = Callable[[Tensor, Support], Tensor]
 def sample_supports(
     log_policy: Tensor, tables: Tables, horizon: int, episodes: int, supports: int, generator: torch.Generator
 ) -> Support:
-    """Independent supports of K = `episodes` episodes of the policy [S, A] on one task: [M, K, T]."""
+    """Independent supports of K = `episodes` episodes on one task: [M, K, T].
+
+    Args:
+        log_policy: log pi(a | s) of all supports [S, A], or of each [M, S, A].
+        tables: Those of the task.
+        horizon: Steps of an episode, T.
+        episodes: K.
+        supports: M.
+        generator: What they are drawn from.
+    """
     draws = torch.rand(
         2, horizon, supports, episodes, generator=generator, device=generator.device, dtype=torch.float64
     )
@@ -37,10 +46,12 @@ def sample_supports(
     policy, initial, transitions = (
         x.double() for x in (log_policy.exp(), tables.initial, tables.transitions)
     )
+    policy = policy.expand(supports, *policy.shape[-2:])
+    which = torch.arange(supports, device=policy.device)[:, None]
     state, states, actions = categorical(initial, next_state[0]), [], []
     for t in range(horizon):
         states.append(state)
-        actions.append(categorical(policy[state], next_action[t]))
+        actions.append(categorical(policy[which, state], next_action[t]))
         if t + 1 < horizon:  # the state after the last action does not matter
             state = categorical(transitions[state, actions[t]], next_state[t + 1])
     return _with_rewards(torch.stack(states, -1), torch.stack(actions, -1), tables)

@@ -1,0 +1,98 @@
+"""E-MAML: the adapted policies' returns are credited to the support that led to them (Stadie et al. 2018).
+
+Which support is sampled depends on theta, and so does what it leads to. The gradient of the return R after
+adaptation has a second term beside the one that MAML differentiates, the credit of sampling:
+
+    E[(R - b) grad log p_theta(support)]
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from meta_rl import ranks, threads
+from meta_rl.objective import MetaObjective, flat_sum, over_tasks, unflatten
+from meta_rl.policy import distribution, repeat
+from meta_rl.types import Experience, Params, Samples
+
+
+def credit_of_tasks(query: Experience) -> Tensor:
+    """What each task's support earned, R - b in the units of the surrogate loss: [N].
+
+    R is the mean return of the task's query episodes. b is that of all other tasks, those of other ranks too:
+    it does not depend on the task's own support, so the credit stays unbiased. The surrogate loss is a mean
+    over steps of advantages over their scale; so R - b is divided by that scale and an episode's steps.
+    """
+    returns = query.returns.mean(-1)
+    of_all = ranks.gather(returns.double())
+    others = (of_all.sum() - returns) / max(1, len(of_all) - 1)
+    return ((returns - others) / query.lengths.mean(-1) / query.scale).to(returns)
+
+
+class CreditedObjective(MetaObjective):
+    """A `MetaObjective` whose loss has the credit of sampling besides.
+
+    For task i that is -credit_i times the sum over the steps of its supports of (ratio - 1), the ratio being
+    that of an action's probability to the one it was sampled with. Its gradient is that of the likelihood.
+    Away from the parameters that sampled it is a sum of ratios, as in a surrogate loss, where the likelihood
+    of a whole support is a product of thousands.
+
+    Args:
+        credit: [N], as of `credit_of_tasks`.
+        **kwargs: Those of `MetaObjective`.
+    """
+
+    def __init__(self, credit: Tensor, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.credit = credit
+
+    def gradient(self, theta: Params, with_fisher: bool = True) -> tuple[Tensor, list[Tensor]]:
+        loss, gradient = super().gradient(theta, with_fisher)
+        parts = threads.each(lambda part: self._part_of_credit(theta, part), self.chunks)
+        losses, gradients = map(list, zip(*parts, strict=True))
+        credited = unflatten(self._mean(gradients), gradient)
+        return loss + self._mean(losses), [a + b for a, b in zip(gradient, credited, strict=True)]
+
+    def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
+        loss, kl = super().evaluate(theta)
+
+        def part(tasks: slice) -> Tensor:
+            with torch.no_grad():
+                return over_tasks(self._credit_loss(repeat(theta, tasks.stop - tasks.start), tasks))
+
+        return loss + self._mean(threads.each(part, self.chunks)), kl
+
+    def _part_of_credit(self, theta: Params, tasks: slice) -> tuple[Tensor, Tensor]:
+        """Some tasks' sums of the loss, and of its gradient as a flat vector."""
+        count = tasks.stop - tasks.start
+        leaves = {name: x.detach().requires_grad_() for name, x in repeat(theta, count).items()}
+        with torch.enable_grad():
+            loss = self._credit_loss(leaves, tasks)
+            gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
+        return over_tasks(loss), flat_sum(gradient)
+
+    def _credit_loss(self, theta: Params, tasks: slice) -> Tensor:
+        """That of each of some tasks with parameters [n, ...] of their own: [n]."""
+        total = torch.zeros_like(self.credit[tasks])
+        for params, samples in self._samplers(theta, tasks):
+            log_probs = distribution(self.policy, params, samples.observations).log_prob(samples.actions)
+            log_ratio = torch.where(samples.mask > 0, log_probs - samples.log_probs, 0.0)
+            total = total + log_ratio.expm1().sum(-1)  # 0 on padding
+        return -self.credit[tasks] * total
+
+    def _samplers(self, theta: Params, tasks: slice) -> Iterator[tuple[Params, Samples]]:
+        """The parameters that sampled the support of every inner step, as functions of theta, and it.
+
+        By first order they move as theta does.
+        """
+        adapted = self.inner.start(theta)
+        for samples in self.support:
+            own = Samples(*(x[tasks] for x in samples))
+            params = adapted.params
+            if self.first_order:
+                params = {name: theta[name] + (x - theta[name]).detach() for name, x in params.items()}
+            yield params, own
+            if samples is not self.support[-1]:
+                adapted = self.inner.step(adapted, own)
