@@ -22,7 +22,7 @@ OVERRIDES = {
     "task_setter=math.sqrt": "data.env.task_setter math.sqrt: got an unexpected keyword argument 'g'; name a",
     "horizon=0": "data.env.horizon must be at least 1 step, got 0",
     "num_workers=-1": "data.env.num_workers must not be negative, got -1",
-    "vectorization=asinc": "data.env.vectorization: Expected a typing.Literal['sync', 'async', 'vec",
+    "vectorization=asinc": "data.env.vectorization: Expected a Literal['sync', 'async', 'vec",
     "vectorization=vector_entry_point": "data.env.id 'Pendulum-v1': Cannot create vectorized environment",
     "env_kwargs={mass: 3}": "data.env.id 'Pendulum-v1': PendulumEnv.__init__() got an unexpected keyword",
     "env_kwargs={max_episode_steps: 3}": "data.env.env_kwargs must not set max_episode_steps; set horizon",
@@ -32,8 +32,3 @@ OVERRIDES = {
 @pytest.mark.parametrize(("override", "expected"), OVERRIDES.items())
 def test_one_line_names_the_key(refused: Callable[..., str], override: str, expected: str) -> None:
     assert expected in refused(f"--data.env.{override}", data={"env": ENV})
-
-
-def test_discrete_actions(refused: Callable[..., str]) -> None:
-    env = {**ENV, "init_args": {"id": "CartPole-v1", "task_parameters": {"gravity": [5, 15]}}}
-    assert "data.env.id CartPole-v1: its actions are Discrete(2)" in refused(data={"env": env})

@@ -120,6 +120,8 @@ class MetaCLI(LightningCLI):
             parser.error(str(error), error)
         finally:
             jsonargparse.set_parsing_settings(unset_sentinel=False)
+        if not isinstance(self.config.trainer, jsonargparse.Namespace):
+            raise UserError(f"trainer: expected keys such as max_steps, got {self.config.trainer}")
 
     def instantiate_classes(self) -> None:
         if not self.build:

@@ -35,6 +35,7 @@ def explain(message: str, parser: ArgumentParser) -> str:
     if reason.startswith("Expected a <") and "Got value" not in reason:  # a line for every alternative
         end = next((i for i, line in enumerate(lines) if line.startswith("Given value:")), 0)
         reason = "; ".join(lines[: end + 1])
+    reason = re.sub(r"<class '(\w+)'>|typing\.(Literal)", r"\1\2", reason)
     if "No module named" in reason:
         reason += "; put its directory on PYTHONPATH, or install it"
     elif key in ("model", "data.env") and "class" in reason:
