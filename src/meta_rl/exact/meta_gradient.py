@@ -11,7 +11,6 @@ credit of the support's sampling, which MAML leaves out (Stadie et al. 2018, E-M
 section 4). FOMAML's expectation is E[grad J(theta')].
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -91,7 +90,6 @@ def sample_meta_gradient(
     supports: int,
     generator: torch.Generator,
     batch: int = 1000,
-    prepare: Callable[[Support], Support] = lambda support: support,
 ) -> Estimate:
     """The meta-gradient by Monte Carlo over supports; J and its gradient at theta' are exact for each.
 
@@ -108,8 +106,6 @@ def sample_meta_gradient(
         supports: How many are sampled, 2 at least.
         generator: What they are drawn from.
         batch: How many are computed at once, at least; less than twice that many at most.
-        prepare: What becomes of a batch of supports [M, K, T] before the estimator sees each; an estimator
-            may look for something else than rewards in its `rewards`.
 
     Returns:
         Means in float64, and their standard errors. Those of the credit and of the total leave out that the
@@ -127,7 +123,7 @@ def sample_meta_gradient(
     sums: list[Tensor] = []
     for i in range(batches):
         number = size + (i < rest)
-        terms = _batch(objective, estimator, theta, rate, episodes, number, generator, prepare)
+        terms = _batch(objective, estimator, theta, rate, episodes, number, generator)
         moments = [torch.stack([x.sum(0), x.square().sum(0)]) for x in map(Tensor.double, terms)]
         sums = [old + new for old, new in zip(sums, moments, strict=True)] if sums else moments
     means = [x[0] / supports for x in sums]
@@ -144,12 +140,11 @@ def _batch(
     episodes: int,
     size: int,
     generator: torch.Generator,
-    prepare: Callable[[Support], Support],
 ) -> MetaGradient:
     """The terms of `size` sampled supports, [M] and [M, D], the credit with its leave-one-out baseline."""
     tables, horizon = objective.tables, objective.horizon
     sampled = sample_supports(objective.policy(theta), tables, horizon, episodes, size, generator)
-    terms = vmap(lambda support: _terms(objective, estimator, theta, rate, support))(prepare(sampled))
+    terms = vmap(lambda support: _terms(objective, estimator, theta, rate, support))(sampled)
     value, pathwise, first_order, score = terms
     others = (value.sum() - value) / (size - 1)
     credit = (value - others)[:, None] * score
