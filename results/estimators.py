@@ -9,6 +9,8 @@ sampling; it comes from many supports, with J exact. Every estimate sees K suppo
 exact.csv       the conditions of the proofs: sums over steps, returns to go minus the exact value of a state
 as_trained.csv  training's own pipeline: a baseline fitted to the same episodes, advantages normalised over
                 them, means over steps
+hessians.csv    under the exact conditions, the relative error of the mean estimate of the Hessian of J for
+                growing numbers of episodes
 
 Errors are relative to the truth's length, at the best common scale of the estimates: TRPO takes only the
 direction of a gradient. `*_unscaled` leaves them as they are. Intervals are 95 % of the bootstrap over draws.
@@ -29,7 +31,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import Tensor
-from torch.func import grad, grad_and_value, jvp, vjp, vmap
+from torch.func import grad, grad_and_value, hessian, jvp, vjp, vmap
 from torch.nn.functional import one_hot
 
 from meta_rl.advantages import AdvantageEstimator
@@ -287,7 +289,34 @@ def main() -> None:
     rows = tabulate(done)
     for conditions in ("exact", "as_trained"):
         write(args.output / f"{conditions}.csv", [r for r in rows if r["conditions"] == conditions])
+    write(args.output / "hessians.csv", hessians(args.quick))
     draw(rows, args.output / "estimators.png")
+
+
+def hessians(quick: bool) -> list[dict[str, Any]]:
+    """How far mean estimates of the Hessian of J are from it, for growing numbers of episodes."""
+    rows = []
+    for episodes in (100, 1000, 10_000) if quick else (100, 1000, 10_000, 100_000):
+        problem = Problem(Cell("exact", min(episodes, 1000), 5, 1.0, 0))
+        theta, stream = problem.theta, torch.Generator().manual_seed(2)
+        exact = problem.objective.hessian(theta)
+        errors: dict[str, list[float]] = {name: [] for name in LOSSES}
+        for _ in range(4):
+            means = dict.fromkeys(LOSSES, torch.zeros_like(exact))
+            for _ in range(max(1, episodes // 1000)):  # batches that stay in the cache
+                support = sample_supports(
+                    problem.policy(theta), problem.tables, 5, min(episodes, 1000), 1, stream
+                )
+                samples = Samples(*(x[0] for x in problem.weigh(support, theta)[0]))
+                for name, loss in LOSSES.items():
+                    means[name] = means[name] + hessian(problem.surrogate)(theta, samples, loss)
+            for name, total in means.items():
+                mean = total / max(1, episodes // 1000)
+                errors[name].append(float((mean - exact).norm() / exact.norm()))
+        rows += [
+            {"episodes": episodes, "method": name, "error": sum(x) / len(x)} for name, x in errors.items()
+        ]
+    return rows
 
 
 def tabulate(done: list[Any]) -> list[dict[str, Any]]:
