@@ -119,8 +119,28 @@ def test_credit_by_hand() -> None:
         diverged=0,
         seconds=0.0,
     )
-    expected = torch.tensor([(2 - 3.5) / 10 / 2, (6 - 1.5) / 5 / 1, (1 - 4) / 5 / 4])
+    # lengths times scales: 20, 5, 20
+    expected = torch.tensor([(2 - 3.5) / 12.5, (6 - 1.5) / 20, (1 - 4) / 12.5])
     torch.testing.assert_close(credit_of_tasks(query), expected)
+    one = query._replace(scale=query.scale[:1], returns=query.returns[:1], lengths=query.lengths[:1])
+    assert float(credit_of_tasks(one)) == 0
+
+
+def test_by_first_order_every_support_counts_and_moves_as_theta(policy: GaussianMLP) -> None:
+    """Two inner steps: the scores of both supports, each at the parameters that sampled it."""
+    theta = theta_of(policy)
+    with_it, without = (make_objective(policy, 2, True, c) for c in (CREDIT, None))
+    added = flat(with_it.gradient(theta)[1]) - flat(without.gradient(theta)[1])
+    first, second = with_it.support
+    moved = with_it.inner.step(with_it.inner.start(shared(policy)), first).params
+    expected = torch.zeros_like(added)
+    for params, samples in ((shared(policy), first), (moved, second)):
+        leaves = {name: x.detach().clone().requires_grad_() for name, x in params.items()}
+        scores = policy.forward_tasks(leaves, samples.observations).log_prob(samples.actions)
+        total = -(CREDIT * (scores * samples.mask).sum(-1)).mean()
+        grads = torch.autograd.grad(total, list(leaves.values()))
+        expected += torch.cat([g.sum(0).reshape(-1) for g in grads])
+    torch.testing.assert_close(added, expected)
 
 
 @pytest.mark.parametrize("algorithm", [MAML, FOMAML])

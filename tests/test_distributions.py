@@ -21,10 +21,8 @@ def test_categorical_agrees_with_torch() -> None:
 
 
 def test_categorical_by_hand() -> None:
-    quarters = Categorical(
-        torch.tensor([0.0, 0.0, 2.0]).log()
-    )  # p = 0, 0, 1 but for logits of minus infinity
-    assert float(quarters.log_prob(torch.tensor([2]))) == 0
+    certain = Categorical(torch.tensor([0.0, 0.0, 2.0]).log())  # p = 0, 0, 1
+    assert float(certain.log_prob(torch.tensor([2]))) == 0
     p = Categorical(torch.tensor([1.0, 3.0]).log())  # p = 1/4, 3/4
     image = p.fisher(Categorical(torch.tensor([1.0, 0.0]))).logits
     torch.testing.assert_close(image, torch.tensor([3 / 16, -3 / 16]))  # p0 (1 - p0), -p0 p1

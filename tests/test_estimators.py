@@ -85,9 +85,22 @@ def test_which_hessians_are_unbiased(name: str, horizon: int) -> None:
 
 
 def test_what_the_ratio_lacks_is_what_actions_do_for_later_ones() -> None:
-    """Its bias is the same for every baseline, since the cross-time terms are missing as a whole."""
-    first, second = (expectation(hessian, ratio_loss, 3, scale)[0] for scale in (0.0, 5.0))
-    torch.testing.assert_close(first, second)
+    """With the products of the scores of different steps times the later one's advantage it is exact."""
+    mean, exact = expectation(hessian, ratio_loss, 3)
+    env = TabularMDP(S, A, 3, mdp_seed=3)
+    tables = env.mdp(env.sample_tasks(1, torch.Generator().manual_seed(1)).double()).task(0)
+    policy, missing = softmax_policy(S, A), torch.zeros_like(exact)
+    episodes = all_supports(tables, 3, 1)
+    for i in range(len(episodes.states)):
+        episode = Support(*(x[i] for x in episodes))
+        weight = log_probability(policy(THETA), tables, episode).exp()
+        samples = as_samples(THETA, episode, LEVEL)
+        steps = zip(episode.states[0].tolist(), episode.actions[0].tolist(), strict=True)
+        scores = [grad(lambda x, s=s, a=a: policy(x)[s, a])(THETA) for s, a in steps]
+        for earlier, later in ((0, 1), (0, 2), (1, 2)):
+            product = torch.outer(scores[earlier], scores[later])
+            missing += weight * samples.advantages[later] * (product + product.T)
+    torch.testing.assert_close(mean + missing, exact)
 
 
 @pytest.mark.parametrize("derivative", [grad, hessian])

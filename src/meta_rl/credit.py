@@ -21,14 +21,17 @@ from meta_rl.types import Experience, Params, Samples
 def credit_of_tasks(query: Experience) -> Tensor:
     """What each task's support earned, R - b in the units of the surrogate loss: [N].
 
-    R is the mean return of the task's query episodes. b is that of all other tasks, those of other ranks too:
-    it does not depend on the task's own support, so the credit stays unbiased. The surrogate loss is a mean
-    over steps of advantages over their scale; so R - b is divided by that scale and an episode's steps.
+    R is the mean return of the task's query episodes, and b that of all other tasks, those of other ranks
+    too. The surrogate loss is a mean over steps of advantages over their scale; so R - b is divided by an
+    episode's steps times that scale, again of all other tasks. Nothing that R is compared with depends on
+    the task's own support, so that the credit stays unbiased. With a single task it is 0.
     """
-    returns = query.returns.mean(-1)
-    of_all = ranks.gather(returns.double())
-    others = (of_all.sum() - returns) / max(1, len(of_all) - 1)
-    return ((returns - others) / query.lengths.mean(-1) / query.scale).to(returns)
+    columns = query.returns.mean(-1), query.lengths.mean(-1) * query.scale
+    by_task = torch.stack(columns, 1).double()
+    of_all = ranks.gather(by_task)
+    others = (of_all.sum(0) - by_task) / max(1, len(of_all) - 1)
+    earned = by_task[:, 0] - (others[:, 0] if len(of_all) > 1 else by_task[:, 0])
+    return (earned / others[:, 1].clamp(min=1e-8)).to(query.returns)
 
 
 class CreditedObjective(MetaObjective):
@@ -85,7 +88,7 @@ class CreditedObjective(MetaObjective):
     def _samplers(self, theta: Params, tasks: slice) -> Iterator[tuple[Params, Samples]]:
         """The parameters that sampled the support of every inner step, as functions of theta, and it.
 
-        By first order they move as theta does.
+        With `first_order` their derivative by theta is taken for the identity.
         """
         adapted = self.inner.start(theta)
         for samples in self.support:

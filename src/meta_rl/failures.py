@@ -75,7 +75,8 @@ def judge(
         NonFiniteError: if an action is not finite. That is the policy's failure, not the environment's.
         EpisodeError: if the run has to stop for its failed episodes.
     """
-    wild = ~finite(episodes.actions)  # [N, K, T]
+    # A discrete action is always a number; its probability is not, where the policy is none.
+    wild = ~(finite(episodes.actions) & episodes.log_probs.isfinite())  # [N, K, T]
     tally = torch.tensor([int(wild.any()), len(failures), wild[..., 0].numel()], dtype=torch.float64)
     wild_ranks, failed, total = map(int, ranks.total([tally.to(wild.device)]).tolist())
     dump = {**episodes._asdict(), "rewards": trace.rewards, "failures": [f._asdict() for f in failures]}

@@ -26,16 +26,17 @@ def ratio_loss(distribution: Distribution, samples: Samples) -> Tensor:
 
 
 def dice_loss(distribution: Distribution, samples: Samples) -> Tensor:
-    """DiCE with its baseline (Foerster et al. 2018, sections 3 and 5).
+    """DiCE with its baseline (Foerster et al. 2018).
 
     With rho_t the ratio of an action and c_t the product of those up to it in its episode, minus the mean of
 
         (c_t - c_{t-1}) R_t + (1 - rho_t) b_t
 
-    for the return to go R_t and the baseline's value b_t of a state. Summed by parts, c_t multiplies the
-    reward of step t, and the baseline has the ratio of its own action alone. At the policy that sampled the
-    actions the gradient is that of `reinforce_loss` and the Hessian unbiased, at any horizon; how one action
-    changes what a later one earns is weighed by whole returns, without a baseline.
+    for the return to go R_t and the baseline's value b_t of a state. Without a discount this is DiCE summed
+    by parts: c_t multiplies the reward of step t, and the baseline has the ratio of its own action alone. At
+    the policy that sampled the actions the gradient is that of `reinforce_loss`. If nothing is discounted or
+    normalised and the baseline comes from other episodes, the Hessian is unbiased at any horizon. How one
+    action changes what a later one earns is weighed by whole returns, without a baseline.
     """
     own, before = _ratios(distribution, samples, decay=1.0)
     returns = samples.advantages + samples.values
@@ -43,11 +44,12 @@ def dice_loss(distribution: Distribution, samples: Samples) -> Tensor:
 
 
 def tmaml_loss(distribution: Distribution, samples: Samples) -> Tensor:
-    """`dice_loss` with a control variate for the Hessian (Liu, Socher and Xiong 2019, section 4).
+    """`dice_loss` with a control variate for the Hessian (after Liu, Socher and Xiong 2019).
 
-    To the mean is added (1 - c_{t-1}) (rho_t - 1) b_t, whose value and gradient are 0 and whose Hessian has
-    mean 0: the baseline now counts where one action changes what a later one earns, too. With b_t the value
-    of the state that is `loaded_dice_loss` without decay.
+    To the mean is added (1 - c_{t-1}) (rho_t - 1) b_t. Its value and gradient are 0, and so is the mean of
+    its Hessian, because the product ends before step t. The baseline now counts where one action changes
+    what a later one earns, too. This is `loaded_dice_loss` without decay, and the baseline for derivatives of
+    any order (Mao et al. 2019).
     """
     own, before = _ratios(distribution, samples, decay=1.0)
     variate = (1 - before) * (own - 1) * samples.values

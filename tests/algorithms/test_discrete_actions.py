@@ -9,13 +9,16 @@ from torch import Tensor
 from torch.func import functional_call
 
 from helpers import LENGTHS, finite_differences, fit, flatten, theta_of, unflatten
+from meta_rl.advantages import AdvantageEstimator
 from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, Pretrained, Reptile
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward, GymnasiumEnv
-from meta_rl.errors import UserError
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import InnerLoop
 from meta_rl.objective import MetaObjective
 from meta_rl.policy import CategoricalMLP, PolicyConfig, distribution, repeat
+from meta_rl.randomness import TaskStreams
+from meta_rl.rollout import Sampler
 from meta_rl.types import Samples
 
 SMALL = PolicyConfig([8], "tanh", output_gain=0.01)
@@ -127,6 +130,15 @@ def test_cart_pole(vectorization: Any) -> None:
     assert env.action_space == Discrete(2)
     trainer = fit(FOMAML(policy=SMALL), RolloutDataModule(env, meta_batch_size=2, fast_batch_size=3), 2)
     assert 8 < float(trainer.callback_metrics["episode_length_pre"]) <= 30
+
+
+def test_a_policy_that_is_not_finite_is_found() -> None:
+    """Its actions are numbers all the same."""
+    policy = CategoricalMLP(1, 3, SMALL)
+    params = {name: x.detach() * float("nan") for name, x in policy.named_parameters()}
+    sampler = Sampler(Sides(), 2, AdvantageEstimator())
+    with pytest.raises(NonFiniteError, match="task 0, episode 0, step 0: action is not finite"):
+        sampler.collect(policy, repeat(params, 2), torch.ones(2, 1), TaskStreams(0))
 
 
 def test_rates_in_units_of_a_variance_are_refused() -> None:

@@ -111,7 +111,8 @@ class MAML(TRPOLearner):
     """Second-order MAML: the meta-gradient is differentiated through the inner loop.
 
     Args:
-        curvature_every_n_steps: How often to log what the second-order term contributes; 0 for never.
+        curvature_every_n_steps: How often to log what the second-order term contributes; 0 for never. Never
+            with `sampling_credit`, a part of the gradient that the term would be compared with.
         sampling_credit: Whether the outer loss credits the support with what it led to (E-MAML; `credit`).
         **kwargs: Those of `TRPOLearner`.
     """
@@ -135,7 +136,7 @@ class MAML(TRPOLearner):
         loss, gradient, numbers = self.outer_gradient(objective, timer)
         self.require_finite(batch, numbers, [*support, query])
         every = self.curvature_every_n_steps
-        if every and batch.iteration % every == 0:
+        if every and not self.sampling_credit and batch.iteration % every == 0:
             diagnostics = self.curvature(support, adapted.params, query, gradient)
             # They must not stop a run that is fine without them.
             numbers |= {name: value for name, value in diagnostics.items() if math.isfinite(value)}

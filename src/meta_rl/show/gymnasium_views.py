@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from meta_rl.envs.base import BatchedEnv
@@ -50,7 +51,7 @@ class TaskEnv(gym.Env[np.ndarray, Any]):
         self.render_mode = render_mode
         self.family: BatchedEnv = make(**kwargs)
         self.observation_space = self.family.observation_space
-        self.action_space: gym.Space[Any] = self.family.action_space
+        self.action_space: Any = self.family.action_space
         self._running = False
 
     def reset(
@@ -73,6 +74,8 @@ class TaskEnv(gym.Env[np.ndarray, Any]):
         action = np.asarray(action, self.action_space.dtype)
         if action.shape != self.action_space.shape:
             raise ValueError(f"action must have shape {self.action_space.shape}, got {action.shape}")
+        if isinstance(self.action_space, Discrete) and not self.action_space.contains(action):
+            raise ValueError(f"action must be from 0 to {self.action_space.n - 1}, got {action}")
         observations, rewards, ended = self.family.step(torch.from_numpy(action.reshape(1, 1, -1)))
         self._steps += 1
         terminated = bool(ended[0, 0])
