@@ -2,19 +2,21 @@
 
     python results/estimators.py [--quick] [--output results/estimators] [--jobs 2]
 
-Small random MDPs (5 states, 3 actions), a tabular softmax policy. The truth is the gradient by theta of the
-expected return after one inner step on K sampled episodes, E[J(theta')], which includes the credit of
-sampling; it comes from many supports, with J exact. Every estimate sees K support and K query episodes.
+Small random MDPs with 5 states and 3 actions; the policy is an MLP that sees the state, one-hot. The truth is
+the gradient by theta of the expected return after one inner step on K sampled episodes, E[J(theta')]. It
+includes the credit of sampling, and comes from many supports, with J exact. Every estimate sees K support
+and K query episodes.
 
 exact.csv       the conditions of the proofs: sums over steps, returns to go minus the exact value of a state
+                at theta, which is held fixed
 as_trained.csv  training's own pipeline: a baseline fitted to the same episodes, advantages normalised over
-                them, means over steps
+                them, means over steps. Estimates are multiplied by T times the mean scale of the advantages
 hessians.csv    under the exact conditions, the relative error of the mean estimate of the Hessian of J for
                 growing numbers of episodes
 
-Errors are relative to the truth's length, at the best common scale of the estimates: TRPO takes only the
-direction of a gradient. `*_unscaled` leaves them as they are. Intervals are 95 % of the bootstrap over draws.
-25 minutes on two cores, with --quick under two.
+Everything is relative to the truth's length. `rmse` is the root of the mean squared error; its square is that
+of the bias plus that of the deviation. `rmse_best_scale` is the least for a common factor of the estimates.
+Intervals are 95 % of the bootstrap over draws. 25 minutes on two cores, with --quick two.
 """
 
 import argparse
@@ -31,20 +33,22 @@ from typing import Any, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import Tensor
-from torch.func import grad, grad_and_value, hessian, jvp, vjp, vmap
+from torch.func import functional_call, grad, grad_and_value, hessian, jvp, vjp, vmap
 from torch.nn.functional import one_hot
 
 from meta_rl.advantages import AdvantageEstimator
 from meta_rl.distributions import Categorical
 from meta_rl.envs import TabularMDP
-from meta_rl.exact.returns import ExpectedReturn, softmax_policy
+from meta_rl.exact.returns import ExpectedReturn
 from meta_rl.exact.supports import Support, log_likelihood, sample_supports, visits
 from meta_rl.losses import dice_loss, loaded_dice_loss, ratio_loss, reinforce_loss, tmaml_loss
+from meta_rl.objective import unflatten
+from meta_rl.policy import CategoricalMLP, PolicyConfig
 from meta_rl.types import Samples, Trajectories
 
-S, A = 5, 3
+S, A, HIDDEN = 5, 3, 8
 EPISODES, HORIZONS = (5, 20, 80, 320), (5, 20, 100)
-RATES = (2.0, 8.0)  # of losses that are means over steps, as `inner_lr`
+RATES = (0.25, 1.0)  # of losses that are means over steps, as `inner_lr`
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "reinforce": reinforce_loss,
     "ratio": ratio_loss,
@@ -54,6 +58,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 CREDITED = ("FOMAML", "reinforce")
 METHODS = ("FOMAML", *LOSSES, *(f"{name} + credit" for name in CREDITED))
+INTERVALS = ("rmse", "rmse_best_scale", "cosine")
 BOOTSTRAPS = 400
 CHUNK = 100_000  # states of the draws that are computed at once
 
@@ -75,12 +80,21 @@ class Problem:
         env = TabularMDP(S, A, cell.horizon, mdp_seed=cell.problem)
         stream = torch.Generator().manual_seed(cell.problem)
         self.tables = env.mdp(env.sample_tasks(1, stream).double()).task(0)
-        self.theta = torch.randn(S * A, generator=stream, dtype=torch.float64)
-        self.policy = softmax_policy(S, A)
+        module = CategoricalMLP(S, A, PolicyConfig([HIDDEN], "tanh"), stream).double()
+        self.like = {name: p.detach() for name, p in module.named_parameters()}
+        self.theta = torch.cat([p.flatten() for p in self.like.values()])
+        self.theta = self.theta + 0.3 * torch.randn(len(self.theta), generator=stream, dtype=torch.float64)
+        self.module, self.states = module, torch.eye(S, dtype=torch.float64)
         self.objective = ExpectedReturn(self.tables, self.policy, cell.horizon)
         self.cell = cell
         # The inner step goes uphill by the mean over steps of the loss.
         self.rate = cell.rate / cell.horizon if cell.conditions == "exact" else cell.rate
+        self.level = self.objective(self.theta)  # E[J(theta')], once `truth` knows it
+
+    def policy(self, theta: Tensor) -> Tensor:
+        """log pi(a | s) [S, A] of flat parameters."""
+        parameters = dict(zip(self.like, unflatten(theta, list(self.like.values())), strict=True))
+        return functional_call(self.module, parameters, (self.states,)).logits.log_softmax(-1)
 
     def weigh(self, sampled: Support, theta: Tensor) -> tuple[Samples, Tensor]:
         """Samples [M, K * T] of supports whose policies are theta [M, D] or [D], and their scale [M]."""
@@ -127,23 +141,23 @@ class Problem:
 
     def surrogate(self, theta: Tensor, samples: Samples, loss: Callable[..., Tensor]) -> Tensor:
         """Minus the loss of one task: its sum over the steps of an episode, or, as trained, its mean."""
-        logits = theta.reshape(S, A)[samples.observations[:, 0]]
+        logits = self.policy(theta)[samples.observations[:, 0]]
         steps = self.cell.horizon if self.cell.conditions == "exact" else 1
         return -loss(Categorical(logits), samples) * steps
 
     def truth(self, supports: int, stream: torch.Generator) -> tuple[Tensor, float]:
         """The meta-gradient [D] by Monte Carlo over supports, and its standard error relative to its length.
 
-        Under the exact conditions the terms that are linear in the inner step are control variates with known
-        means: that of the credit is alpha * Hessian * grad J, and that of the inner gradient's derivative 0,
-        since the second derivative of a softmax does not depend on the action. As trained there are none.
+        Under the exact conditions the terms that are linear in the inner step are control variates: together,
+        the derivative of the inner gradient and its part of the credit have the mean alpha * Hessian * grad J
+        (the product rule for E[inner gradient] = grad J). As trained there are none.
         """
         theta, rate, exact = self.theta, self.rate, self.cell.conditions == "exact"
         slope = self.objective.gradient(theta) if exact else torch.zeros_like(theta)
         size = max(2, min(supports, 20 * CHUNK // (self.cell.episodes * self.cell.horizon)))
 
         def terms(support: Support, weights: Tensor) -> tuple[Tensor, ...]:
-            table = visits(support, weights, theta.reshape(S, A)) / weights.numel()
+            table = visits(support, weights, self.tables.rewards) / weights.numel()
             table = table * (self.cell.horizon if exact else 1)
 
             def inner(x: Tensor) -> Tensor:
@@ -163,6 +177,7 @@ class Problem:
             weights = self.weigh(sampled, theta)[0].advantages.view_as(sampled.rewards)
             parts.append(vmap(terms)(sampled, weights))
         value, linear, pathwise, bend, score = map(torch.cat, zip(*parts, strict=True))
+        self.level = value.mean()
         share = torch.cov(torch.stack([value, linear]))[0, 1] / linear.var().clamp(min=1e-30)
         value = value - share * linear
         credit = (value - (value.sum() - value) / (len(value) - 1))[:, None] * score
@@ -194,14 +209,13 @@ class Problem:
                 return u + self.rate * jvp(lambda x: inner(x, samples, loss), (theta,), (u,))[1]
 
             estimates[name] = vmap(pathwise)(support, outer)
-        returns = after.rewards.sum(-1).mean(-1)
-        earned = returns - (returns.sum() - returns) / (number - 1)  # beside those of other tasks
-        if cell.conditions == "as_trained":
-            earned = earned / (cell.horizon * scale)
+        unit = cell.horizon * scale.mean() if cell.conditions == "as_trained" else torch.ones(())
+        # The baseline is what very many other tasks would give.
+        earned = (after.rewards.sum(-1).mean(-1) - self.level) / unit
         score = vmap(lambda s: grad(lambda x: log_likelihood(self.policy(x), s))(theta))(of_start)
         for name in CREDITED:
             estimates[f"{name} + credit"] = estimates[name] + earned[:, None] * score
-        return estimates
+        return {name: unit * estimate for name, estimate in estimates.items()}
 
 
 def measure(cell: Cell, quick: bool) -> tuple[Cell, float, dict[str, Tensor], Tensor]:
@@ -213,7 +227,7 @@ def measure(cell: Cell, quick: bool) -> tuple[Cell, float, dict[str, Tensor], Te
     effort = 0.25 if quick else 1.0
     most = 4000 if cell.conditions == "exact" else 8000
     supports = int(max(400, most // 8, min(most, 2000 * most / states)) * effort)
-    draws = int(min(500, max(40, 6e5 / states)) * effort)
+    draws = int(min(400, max(40, 5e5 / states)) * effort)
     truth, error = problem.truth(supports, stream)
     size = max(2, min(draws, CHUNK // states))
     parts = [problem.draw(size, stream) for _ in range(math.ceil(draws / size))]
@@ -223,29 +237,26 @@ def measure(cell: Cell, quick: bool) -> tuple[Cell, float, dict[str, Tensor], Te
 def numbers(estimates: Tensor, truth: Tensor) -> dict[str, float]:
     """Errors of estimates [M, D], relative to the length of the truth [D].
 
-    Bias and deviation are those at the scale at which the mean comes closest to the truth, where the bias is
-    the sine of the angle between the two; the error is that at the scale at which the estimates come closest.
+    The bias is corrected for the noise of the mean; it is 0 where that noise hides it.
     """
     length, mean = truth.norm(), estimates.mean(0)
-    noise = estimates.var(0).sum() / len(estimates)  # in the square of the mean's length
-    square = (mean.square().sum() - noise).clamp(min=1e-30)
-    cosine = ((mean @ truth) / (square.sqrt() * length)).clamp(-1, 1)
-    scale = (mean @ truth) / square
-    best = (mean @ truth) / estimates.square().sum(1).mean()
+    variance = estimates.var(0).sum()
+    best = ((mean @ truth) / estimates.square().sum(1).mean()).clamp(min=0)
+    bias = ((mean - truth).square().sum() - variance / len(estimates)).clamp(min=0).sqrt()
     return {
-        "error": float((best * estimates - truth).square().sum(1).mean().sqrt() / length),
-        "bias": float((1 - cosine**2).sqrt()),
-        "deviation": float(scale.abs() * estimates.var(0).sum().sqrt() / length),
+        "rmse": float((estimates - truth).square().sum(1).mean().sqrt() / length),
+        "bias": float(bias / length),
+        "bias_noise": float((variance / len(estimates)).sqrt() / length),
+        "deviation": float(variance.sqrt() / length),
+        "rmse_best_scale": float((best * estimates - truth).square().sum(1).mean().sqrt() / length),
         "cosine": float(torch.cosine_similarity(estimates, truth[None], dim=1).mean()),
-        "bias_unscaled": float(((mean - truth).square().sum() - noise).clamp(min=0).sqrt() / length),
-        "error_unscaled": float((estimates - truth).square().sum(1).mean().sqrt() / length),
     }
 
 
 def summarise(cells: list[tuple[Cell, float, dict[str, Tensor], Tensor]], method: str) -> dict[str, float]:
-    """Means over the MDPs of a combination, and the bootstrap's intervals of error and cosine."""
+    """Means over the MDPs of a combination, and the bootstrap's intervals of INTERVALS."""
     of = [numbers(estimates[method], truth) for _, _, estimates, truth in cells]
-    row = {key: sum(x[key] for x in of) / len(of) for key in of[0]}
+    row: dict[str, float] = {key: sum(x[key] for x in of) / len(of) for key in of[0]}
     stream = torch.Generator().manual_seed(0)
     resampled = []
     for _ in range(BOOTSTRAPS):
@@ -253,13 +264,11 @@ def summarise(cells: list[tuple[Cell, float, dict[str, Tensor], Tensor]], method
         for _, _, estimates, truth in cells:
             drawn = estimates[method]
             again.append(numbers(drawn[torch.randint(len(drawn), (len(drawn),), generator=stream)], truth))
-        resampled.append([sum(x[key] for x in again) / len(again) for key in ("error", "cosine")])
+        resampled.append([sum(x[key] for x in again) / len(again) for key in INTERVALS])
     low, high = torch.tensor(resampled).quantile(torch.tensor([0.025, 0.975]), dim=0).tolist()
-    return (
-        row
-        | dict(zip(("error_low", "cosine_low"), low, strict=True))
-        | dict(zip(("error_high", "cosine_high"), high, strict=True))
-    )
+    for key, lowest, highest in zip(INTERVALS, low, high, strict=True):
+        row |= {f"{key}_low": lowest, f"{key}_high": highest}
+    return row
 
 
 def main() -> None:
@@ -360,20 +369,24 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 if (row["conditions"], row["horizon"], row["method"], row["rate"])
                 == (conditions, horizon, method, RATES[-1])
             ]
-            k, error = ([row[key] for row in chosen] for key in ("episodes", "error"))
+            k, error = ([row[key] for row in chosen] for key in ("episodes", "rmse"))
             dashed = "--" if "credit" in method else "-"
             axis.plot(k, error, dashed, color=colours[method], label=method)
-            low, high = ([row[key] for row in chosen] for key in ("error_low", "error_high"))
+            low, high = ([row[key] for row in chosen] for key in ("rmse_low", "rmse_high"))
             axis.fill_between(k, low, high, color=colours[method], alpha=0.15, linewidth=0)
         axis.set(
-            xscale="log", xticks=k, xticklabels=k, title=f"{conditions.replace('_', ' ')}, T = {horizon}"
+            xscale="log",
+            yscale="log",
+            xticks=k,
+            xticklabels=k,
+            title=f"{conditions.replace('_', ' ')}, T = {horizon}",
         )
         axis.minorticks_off()
         axis.grid(alpha=0.3)
         if i == 1:
             axis.set_xlabel("episodes K")
         if j == 0:
-            axis.set_ylabel("relative error at the best scale")
+            axis.set_ylabel("root mean squared error / truth")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False)
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path, dpi=130)
