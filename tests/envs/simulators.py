@@ -36,7 +36,7 @@ class Fuse(gym.Env):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         assert not self.ended
-        assert self.action_space.contains(action)
+        assert isinstance(self.action_space, Discrete) or self.action_space.contains(action)
         self.steps += 1
         self.ended = self.steps >= self.length
         terminated, truncated = self.ended and not self.truncates, self.ended and self.truncates
@@ -104,6 +104,17 @@ class Fragile(Fuse):
             raise OSError("cannot be closed either")
 
 
+class Button(Fuse):
+    """Pays the number of the button that is pressed."""
+
+    action_space = Discrete(3, start=1)  # type: ignore[assignment]
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+        assert self.action_space.contains(action)
+        outcome = super().step(np.full(2, float(action)))
+        return outcome[0], float(action), *outcome[2:]
+
+
 class ManyButtons(Fuse):
     action_space = gym.spaces.MultiDiscrete([2, 3])  # type: ignore[assignment]
 
@@ -149,5 +160,6 @@ gym.register("Nested-v0", Nested, max_episode_steps=LIMIT)
 gym.register("Broken-v0", Broken, max_episode_steps=LIMIT)
 gym.register("Fragile-v0", Fragile, max_episode_steps=LIMIT)
 gym.register("Endless-v0", Fuse)
+gym.register("Button-v0", Button, max_episode_steps=LIMIT)
 gym.register("ManyButtons-v0", ManyButtons, max_episode_steps=LIMIT)
 gym.register("Wordy-v0", Wordy, max_episode_steps=LIMIT)

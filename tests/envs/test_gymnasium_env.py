@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import simulators
 import torch
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from meta_rl.advantages import AdvantageEstimator
@@ -332,6 +332,18 @@ def test_closing_does_not_wait_for_an_answer_that_was_interrupted() -> None:
         signal.signal(signal.SIGALRM, handler)
     env.close()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_discrete_actions_begin_where_their_space_does(vectorization: Any) -> None:
+    env = GymnasiumEnv("Button-v0", {"length": (1.0, 100.0)}, vectorization=vectorization, num_workers=2)
+    assert env.action_space == Discrete(3)
+    env.reset(torch.full((2, 1), 50.0), 2, TaskStreams(0))
+    actions = torch.tensor([[[0], [1]], [[2], [0]]])
+    observations, rewards, _ = env.step(actions)
+    env.close()
+    assert rewards.tolist() == [[1, 2], [3, 1]]
+    assert observations.shape == (2, 2, 5)
 
 
 EXIT = """

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from meta_rl.evaluation.command import main
+from meta_rl.run.command import main as train
 
 EXPERIMENT = """
 name: tabular
@@ -31,6 +32,21 @@ def test_an_untrained_policy_improves(experiment: Path, capsys: pytest.CaptureFi
         sum(float(row["return_mean"]) for row in rows if row["gradient_step"] == step) for step in ("0", "3")
     )
     assert after > before + 5 * 0.2
+
+
+def test_a_trained_policy_beside_others(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Training, the checkpoint's evaluation, and the comparison with the untrained policy and an oracle."""
+    runs, folder = experiment.parent / "runs", experiment.parent / "comparison"
+    oracle = experiment.with_name("oracle.yaml")
+    text = EXPERIMENT.replace("MAML, init_args: {inner_lr: 20.0, ", "Oracle, init_args: {")
+    oracle.write_text(text.replace("name: tabular", "name: oracle"))
+    small = ["--data.meta_batch_size=4", "--data.fast_batch_size=4", "--trainer.max_steps=2"]
+    for config in (experiment, oracle):
+        assert train([f"--config={config}", f"--runs_dir={runs}", *small]) == 0
+    compared = [str(path) for path in (runs / "tabular", runs / "oracle", experiment)]
+    tasks = ["--num_tasks", "2", "--episodes", "2", "--output", str(folder)]
+    assert main(["--compare", *compared, *tasks]) == 0
+    assert list(folder.glob("*.csv"))
 
 
 def test_a_task_file_of_another_family(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
