@@ -27,13 +27,13 @@ class Mutant(NamedTuple):
 
 MUTANTS = [
     Mutant("advantages.py", "x[..., t] + discount * running", "x[..., t] + running", "test_returns.py"),
-    Mutant(
-        "advantages.py", "(std[..., None] + EPSILON)", "(std[..., None] ** 2 + EPSILON)", "test_returns.py"
-    ),
+    Mutant("advantages.py", ".sqrt() + EPSILON", " + EPSILON", "test_returns.py test_advantages.py"),
     Mutant("advantages.py", "(delta, gamma * gae_lambda)", "(delta, gamma)", "test_returns.py"),
     Mutant("advantages.py", "RIDGE = 1e-5", "RIDGE = 1e-1", "test_baseline.py"),
-    Mutant("policy.py", "- self.log_std).sum(-1)", "- self.log_std).mean(-1)", "test_policy.py"),
-    Mutant("policy.py", "2 * tangent.log_std)", "tangent.log_std)", "test_policy.py test_objective.py"),
+    Mutant("distributions.py", "- self.log_std).sum(-1)", "- self.log_std).mean(-1)", "test_policy.py"),
+    Mutant("distributions.py", "2 * tangent.log_std)", "tangent.log_std)", "test_policy.py"),
+    Mutant("distributions.py", "image - p * image.sum", "image - image.sum", "test_distributions.py"),
+    Mutant("distributions.py", "return (self.logits + noise)", "return self.logits", "test_distributions.py"),
     Mutant("policy.py", "self.count.copy_(total)", "self.count.copy_(new)", "test_normalizer.py"),
     Mutant(
         "losses.py",
@@ -47,6 +47,12 @@ MUTANTS = [
         "old.kl(distribution).mean()",
         "test_losses.py",
     ),
+    Mutant(
+        "losses.py", "episodes[reach:] == episodes[:-reach]", "episodes[reach:] >= 0", "test_estimators.py"
+    ),
+    Mutant("losses.py", "variate = (1 - before)", "variate = (before - 1)", "test_estimators.py"),
+    Mutant("credit.py", "return -self.credit[tasks]", "return self.credit[tasks]", "test_credit.py"),
+    Mutant("credit.py", "+ (x - theta[name]).detach()", "+ x - theta[name]", "test_credit.py"),
     Mutant("inner.py", "self.rates[min(steps, len(self.rates) - 1)]", "self.rates[0]", "test_inner.py"),
     Mutant("inner.py", ".variance(params)\n", ".variance(params).detach()\n", "test_inner.py"),
     Mutant("inner.py", "create_graph=again", "create_graph=False", "test_objective.py"),
@@ -55,7 +61,9 @@ MUTANTS = [
     ),
     Mutant("mlp.py", "return -2 * h", "return -1 * h", "test_mlp.py"),
     Mutant("objective.py", "if not self.first_order:", "if self.first_order:", "test_objective.py"),
-    Mutant("objective.py", "self.outputs.fisher(tangent)", "tangent", "test_objective.py"),
+    Mutant(
+        "objective.py", "self.outputs.fisher(self.outputs._make(tangent))", "tangent", "test_objective.py"
+    ),
     Mutant("objective.py", "* mask / valid)", "* mask)", "test_objective.py"),
     Mutant("trust_region.py", "sqrt(2 * group[", "sqrt(group[", "test_trust_region.py"),
     Mutant("trust_region.py", "residual -= alpha * image", "residual -= image", "test_trust_region.py"),
