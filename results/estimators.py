@@ -59,7 +59,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 CREDITED = ("FOMAML", "reinforce")
 METHODS = ("FOMAML", *LOSSES, *(f"{name} + credit" for name in CREDITED))
 INTERVALS = ("rmse", "rmse_best_scale", "cosine")
-BOOTSTRAPS = 400
+TICKS = (0.2, 0.5, 1, 2, 5, 10)
+BOOTSTRAPS = 200
 CHUNK = 100_000  # states of the draws that are computed at once
 
 
@@ -381,6 +382,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             xticklabels=k,
             title=f"{conditions.replace('_', ' ')}, T = {horizon}",
         )
+        axis.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
         if i == 1:
