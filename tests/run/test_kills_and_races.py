@@ -73,7 +73,7 @@ def test_a_limit_of_the_operating_system_is_one_line(lab: Any) -> None:
     assert codes == {"job1": 1, "job2": 2}
     first, second = error.splitlines()
     assert first.startswith("error: cannot write runs/job1/checkpoints/best.ckpt: File too large; ")
-    assert second.startswith("error: cannot write runs/job2/config.yaml: File too large; ")
+    assert second.startswith("error: cannot write runs/job2/run.json: File too large; ")
     assert not list(lab.runs.rglob("*.tmp"))
     assert not (lab.runs / "job2").exists()
     assert lab.train("--name=job1", "--ckpt_path=auto", LONG, every) == 0
