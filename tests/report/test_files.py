@@ -46,7 +46,7 @@ def test_an_earlier_report_makes_room(tmp_path: Path, small: Report) -> None:
     files.save(small, out)
     (out / "figures").mkdir()
     for chart in small.charts:
-        for suffix in (".png", ".pdf"):
+        for suffix in files.FIGURES:
             (out / "figures" / f"{chart.key}{suffix}").touch()
     mine = [out / "data" / "mine.csv", out / "figures" / "mine.png", out / "videos" / "mine.mp4"]
     for path in mine:
