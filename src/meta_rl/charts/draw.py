@@ -75,7 +75,7 @@ def specification(chart: Chart) -> dict[str, Any]:
         return figure.properties(description=f"{chart.title}. {chart.caption}").to_dict()
 
 
-def _panel(panel: Panel, name: str, channels: dict[str, Any], limits: list[float] | None) -> alt.LayerChart:
+def _panel(panel: Panel, name: str, channels: dict[str, Any], limits: list[float] | None) -> Any:
     """The layers of each kind of series; the first one can be dragged and zoomed."""
     rows = _rows(panel)
     if rows.empty:
@@ -85,7 +85,8 @@ def _panel(panel: Panel, name: str, channels: dict[str, Any], limits: list[float
     common |= {"y": _y(panel, rows, limits), "tooltip": _tooltip(panel)}
     layers = []
     for kind in (kind for kind in LAYERS if kind in set(rows["kind"])):
-        own, x = rows[rows["kind"] == kind], {} if kind == "level" else {"x": _x(panel, rows)}
+        own = rows.query("kind == @kind")
+        x: dict[str, Any] = {} if kind == "level" else {"x": _x(panel, rows)}
         base = alt.Chart(own.drop(columns="kind")).encode(**common, **x)
         layers += LAYERS[kind](base, own, channels)
     layers[0] = layers[0].properties(name=name)
@@ -102,7 +103,7 @@ def _rows(panel: Panel) -> pd.DataFrame:
         kind = "points" if series.kind == "line" and len(series.data) == 1 else series.kind
         frames.append(series.data.assign(series=series.name, kind=kind))
     rows = pd.concat(frames) if frames else pd.DataFrame(columns=["x", "y", "kind"])
-    return rows[np.isfinite(rows["y"].to_numpy(float))]
+    return rows.loc[np.isfinite(rows["y"].to_numpy(float))]
 
 
 def _bars(base: alt.Chart, rows: pd.DataFrame, _: dict[str, Any]) -> list[alt.Chart]:
@@ -121,8 +122,8 @@ def _line(base: alt.Chart, rows: pd.DataFrame, channels: dict[str, Any]) -> list
     band = mute.mark_area(fillOpacity=BAND).transform_filter(KNOWN).encode(y="low:Q", y2="high:Q")
     line = mute.mark_line(strokeWidth=1.8).encode(strokeDash=channels["strokeDash"])
     by_series = rows.groupby("series")["y"]
-    step = np.maximum(1, by_series.transform("size") // MARKED)
-    marked = rows[by_series.cumcount() % step == 0].drop(columns="kind")
+    step = np.maximum(1, by_series.transform("size").to_numpy(int) // MARKED)
+    marked = rows.loc[by_series.cumcount().to_numpy() % step == 0].drop(columns="kind")
     marks = base.mark_point(filled=True, size=50).encode(shape=channels["shape"])
     return [band, line, marks.properties(data=marked)]
 
@@ -151,7 +152,7 @@ def _x(panel: Panel, rows: pd.DataFrame) -> alt.X:
 
 def _y(panel: Panel, rows: pd.DataFrame, limits: list[float] | None) -> alt.Y:
     zero = bool((rows["kind"] == "bars").any())
-    scale = alt.Scale(zero=zero, **({"domain": limits} if limits else {}))
+    scale = alt.Scale(zero=zero, domain=limits or alt.Undefined)
     return alt.Y("y:Q", title=wrap(panel.y, 40), scale=scale, axis=_axis(rows["y"].to_numpy(float)))
 
 

@@ -38,8 +38,8 @@ def adaptation_chart(curves: Curves, published: pd.DataFrame | None) -> Chart:
     """
     tables = {label: summarise_adaptation(frame) for label, frame in curves.items()}
     series = [
-        _curve(label, table["mean"], table["mean"] - table["half_width"], table["mean"] + table["half_width"])
-        for label, table in tables.items()
+        _curve(label, t.assign(low=t["mean"] - t["half_width"], high=t["mean"] + t["half_width"]))
+        for label, t in tables.items()
     ]
     last = max(map(len, tables.values())) - 1
     panel = Panel("", STEPS, RETURN, (*series, *published_series(published, last)))
@@ -55,20 +55,24 @@ def comparison_chart(table: pd.DataFrame, returns: pd.DataFrame | None, scores: 
         scores: Published normalised scores to overlay, in the same columns; None for none.
     """
     wanted = [(RETURN, ("mean", "low", "high"), returns)]
-    if table["normalised"].notna().any():
+    if not table["normalised"].isna().to_numpy().all():
         wanted.append((SCORE, ("normalised", "normalised_low", "normalised_high"), scores))
-    last = int(table["gradient_step"].max())
+    last = int(table["gradient_step"].to_numpy().max())
     panels = []
     for label, columns, published in wanted:
         rows = table.set_index("gradient_step").groupby("method", sort=False)
-        series = [_curve(str(method), *(own[column] for column in columns)) for method, own in rows]
+        series = [_curve(str(method), own, *columns) for method, own in rows]
         panels.append(Panel("", STEPS, label, (*series, *published_series(published, last))))
     return Chart("comparison", "Adaptation to the same unseen tasks", CAPTION, tuple(panels))
 
 
-def _curve(name: str, mean: pd.Series, low: pd.Series, high: pd.Series) -> Series:
-    kind = "line" if len(mean) > 1 else "level"
-    return Series(name, series_data(mean.index.to_numpy(float), mean, low, high), kind)
+def _curve(
+    name: str, table: pd.DataFrame, mean: str = "mean", low: str = "low", high: str = "high"
+) -> Series:
+    """The columns of a table against its index, the gradient steps."""
+    ends = (table[column].to_numpy(float) for column in (mean, low, high))
+    kind = "line" if len(table) > 1 else "level"
+    return Series(name, series_data(table.index.to_numpy(float), *ends), kind)
 
 
 def published_series(published: pd.DataFrame | None, last: int) -> tuple[Series, ...]:
@@ -81,7 +85,7 @@ def published_series(published: pd.DataFrame | None, last: int) -> tuple[Series,
     if published is None:
         return ()
     found = []
-    for method, rows in published[published["gradient_steps"] <= last].groupby("method"):
+    for method, rows in published.query("gradient_steps <= @last").groupby("method"):
         half_width = rows["standard_error"] * t_quantile(rows["tasks"].to_numpy() - 1)
         x, y = rows["gradient_steps"].astype(float), rows["mean_return"]
         name = f"{PUBLISHED_NAMES.get(str(method), method)}, published"

@@ -129,7 +129,8 @@ def _from_json(content: dict[str, Any], charts: tuple[Chart, ...], output: Path)
 
 def _verdict(content: dict[str, Any]) -> Verdict:
     if "sentence" in content:
-        return Verdict(content["method"], content["reference"], 1, content["word"], remark=content["sentence"])
+        known = {name: content[name] for name in ("method", "reference", "word")}
+        return Verdict(**known, step=1, remark=content["sentence"])
     result = content.pop("result")
     if result is not None:
         pairs = {name: tuple(result[name]) for name in ("inner", "outer", "seeds")}

@@ -75,7 +75,7 @@ def write_page(report: Report, output: Path) -> None:
 @cache
 def library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
-    return vlc.javascript_bundle()
+    return vlc.javascript_bundle()  # pyright: ignore[reportCallIssue]
 
 
 def _hash(script: str) -> str:
