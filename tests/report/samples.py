@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from meta_rl.charts.chart import Chart, Kind, Panel, Series
-from meta_rl.report.equivalence import Verdict
+from meta_rl.report.equivalence import Comparison, Verdict, Word
 from meta_rl.report.files import Report
 from meta_rl.report.tables import RunRecord
 
@@ -64,18 +64,14 @@ def learning() -> Chart:
 
 
 def final() -> Chart:
-    """Bars with the seeds' points on them, and a second set of bars."""
+    """Bars in categories, with and without intervals, and a level."""
     tasks, parts = ["point mass", "ant", "half cheetah"], []
     for i, name in enumerate(METHODS[:3]):
-        parts.append(
-            series(f"{name}, last iteration", frame(tasks, [0.9 - i / 9, 0.7, 0.5 + i / 9], 0.06), "bars")
-        )
-        parts.append(series(f"{name}, before", frame(tasks, [0.3, 0.2, 0.1]), "bars", dashed=True))
-    seeds = frame([t for t in tasks for _ in range(3)], [0.85, 0.9, 0.95, 0.65, 0.7, 0.75, 0.45, 0.5, 0.55])
-    parts.append(series("MAML, seeds", seeds, "points"))
+        half = 0.06 if i else np.nan
+        parts.append(series(name, frame(tasks, [0.9 - i / 9, 0.7, 0.5 + i / 9], half), "bars"))
     parts.append(series("oracle", frame([""], [1.0]), "level"))
     panel = Panel("Final score", "task", "normalised score", tuple(parts), "category")
-    return Chart("final", "Final scores", "Points: the seeds.", (panel,))
+    return Chart("final", "Final scores", "Bars: means over seeds.", (panel,))
 
 
 def cost() -> Chart:
@@ -100,19 +96,15 @@ def report(runs: int = 6, videos: tuple[Path, ...] = ()) -> Report:
         {"method": METHODS[:4], "steps": ["3"] * 4, "return": ["-3.0 ± 0.8", "-5.4 ± 0.6", "-2.3 ± 0.4", "-"]}
         | {f"score on task family {i}": ["0.98 ± 0.01"] * 4 for i in range(8)}
     )
-    words = ("worse", "equivalent", "better", "undecided")
+    words: tuple[Word, ...] = ("worse", "equivalent", "better", "undecided")
     return Report(
         title="What first-order methods lose, and save",
         findings=(
-            "FOMAML loses 2.4 ± 1.0 of MAML's return on navigation, and saves a third of its time.",
-            "Reptile is equivalent to MAML within a margin of 1.0.",
+            "FOMAML saves a third of MAML's time.",
             f"A name cannot break the page: {HOSTILE}",
         ),
         summary=summary,
-        verdicts=tuple(
-            Verdict(m, "MAML", w, f"the difference is {i}.5 [{i}.1, {i}.9], the margin 1.0")
-            for i, (m, w) in enumerate(zip(METHODS[1:], words, strict=True))
-        ),
+        verdicts=tuple(verdict(m, w, i) for i, (m, w) in enumerate(zip(METHODS[1:], words, strict=True))),
         charts=(adaptation(), learning(), final(), cost(), empty()),
         runs=tuple(run(i) for i in range(runs)),
         skipped=(f"runs/broken: no metrics.csv {HOSTILE}",),
@@ -124,6 +116,14 @@ def report(runs: int = 6, videos: tuple[Path, ...] = ()) -> Report:
             "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
         },
     )
+
+
+def verdict(method: str, word: Word, i: int) -> Verdict:
+    """A verdict with made-up numbers; without any if it is undecided."""
+    if word == "undecided":
+        return Verdict(method, "MAML", 1, word, remark=f"no spread {HOSTILE}")
+    result = Comparison(0.01 * i, (-0.01, 0.03 * i), (-0.02, 0.04 * i), 0.01, 0.05, (5, 5))
+    return Verdict(method, "MAML", 1 + i, word, result, f"remark {i}")
 
 
 def run(i: int) -> RunRecord:

@@ -1,4 +1,4 @@
-"""Verdicts at their boundaries, TOST against published and hand-worked numbers, and the sentences."""
+"""Verdicts at their boundaries, and TOST against published and hand-worked numbers."""
 
 import warnings
 
@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from meta_rl.report.equivalence import Verdict, compare, judge, seeds_needed, verdicts
+from meta_rl.report.equivalence import Verdict, compare, seeds_needed, verdicts
 
 FIVE = np.arange(1.0, 6.0)  # two such samples: standard error of the difference 1, 8 degrees of freedom
-RANGE = "5 % of the range from random to oracle"
 
 
 def on_two_tasks(means: np.ndarray) -> np.ndarray:
@@ -20,7 +19,7 @@ def on_two_tasks(means: np.ndarray) -> np.ndarray:
 def verdict(shift: float, margin: float) -> Verdict:
     """On a method that scores `shift` higher than MAML in each of five seeds."""
     scores = {"MAML": on_two_tasks(FIVE), "FOMAML": on_two_tasks(FIVE + shift)}
-    return verdicts(scores, "MAML", margin)[0]
+    return verdicts(scores, True, 1, margin)[0]
 
 
 def sample(mean: float, deviation: float, n: int) -> np.ndarray:
@@ -82,102 +81,63 @@ def test_p_is_below_5_percent_just_if_the_90_percent_interval_is_within(shift: f
 def test_words_on_both_sides_of_their_boundaries(shift: float, margin: float, word: str, clear: bool) -> None:
     result = verdict(shift, margin)
     assert result.word == word
-    assert ("The difference is clear" in result.sentence) == (clear and word == "equivalent")
+    assert ("too small to matter" in result.remark) == (clear and word == "equivalent")
 
 
-SENTENCES = [
-    (
-        (0.1, 2.5),
-        "FOMAML is equivalent to MAML: it scores 0.1 higher (90 % interval -1.8 to 2.0), within the margin "
-        "of 2.5 (TOST p = 0.022, 5 and 5 seeds).",
-    ),
-    (
-        (-2.5, 5),
-        "FOMAML is equivalent to MAML: it scores 2.5 lower (90 % interval -4.4 to -0.6), within the margin "
-        "of 5 (TOST p = 0.018, 5 and 5 seeds). The difference is clear (95 % interval -4.8 to -0.2) but too"
-        " small to matter.",
-    ),
-    (
-        (-10, 7),
-        "FOMAML is worse than MAML: it scores 10.0 lower (95 % interval -12.3 to -7.7), by more than the "
-        "margin of 7 (TOST p = 0.991, 5 and 5 seeds).",
-    ),
-    (
-        (10, 8),
-        "FOMAML is better than MAML: it scores 10.0 higher (95 % interval 7.7 to 12.3), perhaps by less "
-        "than the margin of 8 (TOST p = 0.960, 5 and 5 seeds).",
-    ),
+REMARKS = [
+    ((0.1, 2.5), "equivalent", ""),
+    ((-2.5, 5), "equivalent", "a clear difference, too small to matter"),
+    ((-10, 7), "worse", "by more than the margin"),
+    ((10, 8), "better", "perhaps by less than the margin"),
     (
         (1, 2.5),
-        "It is undecided whether FOMAML is equivalent to MAML: it scores 1.0 higher, and the 90 % interval "
-        "-0.9 to 2.9 reaches beyond the margin of 2.5 (TOST p = 0.086, 5 and 5 seeds). If there is no "
-        "difference, about 8 seeds each with this spread would show it 4 times out of 5.",
+        "undecided",
+        "about 8 seeds each would show equivalence 4 times out of 5, if there is no difference",
     ),
 ]
 
 
-@pytest.mark.parametrize(("shift_and_margin", "sentence"), SENTENCES)
-def test_the_sentences(shift_and_margin: tuple[float, float], sentence: str) -> None:
-    assert verdict(*shift_and_margin).sentence == sentence
-
-
-def test_small_numbers() -> None:
-    assert "(90 % interval 0.0 to 3.7)" in verdict(1.84, 5).sentence  # not -0.0
-    assert "(TOST p < 0.001, 5 and 5 seeds)" in verdict(0, 9).sentence
-
-
-def test_small_margins_have_more_decimals_and_a_meaning() -> None:
-    scores = {"MAML": on_two_tasks(FIVE / 100), "Reptile": on_two_tasks(FIVE / 100 - 0.012)}
-    (result,) = verdicts(scores, "MAML", 0.05, RANGE)
-    assert result == Verdict(
-        "Reptile",
-        "MAML",
-        "equivalent",
-        "Reptile is equivalent to MAML: it scores 0.012 lower (90 % interval -0.031 to 0.007), within the "
-        "margin of 0.05, 5 % of the range from random to oracle (TOST p = 0.003, 5 and 5 seeds).",
-    )
+@pytest.mark.parametrize(("shift_and_margin", "word", "remark"), REMARKS)
+def test_the_remarks(shift_and_margin: tuple[float, float], word: str, remark: str) -> None:
+    found = verdict(*shift_and_margin)
+    assert (found.word, found.remark) == (word, remark)
+    assert found.result is not None
+    assert found.result.difference == pytest.approx(shift_and_margin[0])
 
 
 def test_every_method_but_the_reference_has_a_verdict() -> None:
     names = ["Reptile", "MAML", "FOMAML"]
-    found = verdicts(dict.fromkeys(names, on_two_tasks(FIVE)), "MAML", 0.1)
-    assert [(v.method, v.reference) for v in found] == [("Reptile", "MAML"), ("FOMAML", "MAML")]
+    found = verdicts(dict.fromkeys(names, on_two_tasks(FIVE)), True, 3, 0.1)
+    assert [(v.method, v.reference, v.step) for v in found] == [("Reptile", "MAML", 3), ("FOMAML", "MAML", 3)]
     assert [v.word for v in found] == ["undecided"] * 2  # equal means are no evidence of equality
 
 
 def test_what_leaves_a_verdict_as_it_is() -> None:
     rng = np.random.default_rng(0)
     scores = {"MAML": rng.normal(size=(5, 4)), "FOMAML": rng.normal(size=(6, 4))}
-    expected = verdicts(scores, "MAML", 1.0)
-    assert verdicts({k: v + 9 for k, v in scores.items()}, "MAML", 1.0) == expected
-    assert verdicts({k: v[::-1, ::-1] for k, v in scores.items()}, "MAML", 1.0) == expected
+    (expected,) = verdicts(scores, True, 1, 1.0)
+    for changed in (lambda v: v + 9, lambda v: v[::-1, ::-1]):
+        (found,) = verdicts({k: changed(v) for k, v in scores.items()}, True, 1, 1.0)
+        assert (found.word, found.remark) == (expected.word, expected.remark)
+        assert found.result.outer == pytest.approx(expected.result.outer)
 
 
 @pytest.mark.parametrize(
-    ("method", "reference", "reason"),
+    ("method", "reference", "remark"),
     [
-        (FIVE[:1], FIVE, "FOMAML has a single seed, which shows no spread."),
-        (FIVE, FIVE[:1], "MAML has a single seed, which shows no spread."),
-        (
-            np.full(3, 0.1),
-            FIVE,
-            "the 3 seeds of FOMAML all score the same, so there is no spread to test against.",
-        ),
-        (
-            FIVE,
-            0.1 + 1e-16 * FIVE,
-            "the 5 seeds of MAML all score the same, so there is no spread to test against.",
-        ),
-        (np.zeros(2), np.zeros(2), "the 2 seeds of FOMAML all score the same, so"),
+        (FIVE[:1], FIVE, ""),
+        (FIVE, FIVE[:1], ""),
+        (np.full(3, 0.1), FIVE, "the 3 seeds of FOMAML all score the same: no spread to test against"),
+        (FIVE, 0.1 + 1e-16 * FIVE, "the 5 seeds of MAML all score the same: no spread to test against"),
+        (np.zeros(2), np.zeros(2), "the 2 seeds of FOMAML all score the same: no spread to test against"),
     ],
 )
-def test_without_spread_it_is_undecided(method: np.ndarray, reference: np.ndarray, reason: str) -> None:
+def test_without_spread_it_is_undecided(method: np.ndarray, reference: np.ndarray, remark: str) -> None:
     scores = {"FOMAML": on_two_tasks(method), "MAML": on_two_tasks(reference)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (result,) = verdicts(scores, "MAML", 0.05)
-    assert result.word == "undecided"
-    assert result.sentence.startswith(f"It is undecided whether FOMAML is equivalent to MAML: {reason}")
+        (result,) = verdicts(scores, True, 1, 0.05)
+    assert result == Verdict("FOMAML", "MAML", 1, "undecided", remark=remark)
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, np.nan])
@@ -193,10 +153,10 @@ def test_the_seeds_needed_show_equivalence_4_times_out_of_5() -> None:
     shown = [compare(*rng.normal(0, 0.06, (2, n)), 0.05).p < 0.05 for _ in range(200)]
     assert np.mean(shown) == pytest.approx(0.8, abs=0.07)
     assert seeds_needed(FIVE, FIVE, 0.01) is None
-    assert "more than 1000 seeds" in verdict(0, 0.01).sentence
-    assert "4 times out of 5" not in verdict(3, 4.2).sentence  # five are enough if there is no difference
+    assert "more than 1000 seeds" in verdict(0, 0.01).remark
+    assert "4 times out of 5" not in verdict(3, 4.2).remark  # five are enough if there is no difference
     assert verdict(2.29, 4.1).word == "undecided"
-    assert "4 times out of 5" not in verdict(2.29, 4.1).sentence
+    assert "4 times out of 5" not in verdict(2.29, 4.1).remark
 
 
 def test_wrong_claims_of_equivalence_are_5_percent() -> None:
@@ -210,11 +170,10 @@ def test_wrong_claims_of_equivalence_are_5_percent() -> None:
 def test_verdicts_are_about_what_adapts() -> None:
     stream = np.random.default_rng(0)
     samples = {name: stream.normal(0.9, 0.001, (5, 3)) for name in ("MAML", "FOMAML", "oracle", "random")}
-    (verdict,) = judge(samples, True, "")
+    (verdict,) = verdicts(samples, True, 1)
     assert (verdict.method, verdict.reference, verdict.word) == ("FOMAML", "MAML", "equivalent")
-    assert "5 % of the range from random to oracle" in verdict.sentence
-    (verdict,) = judge(samples, False, "No margin.")
-    assert verdict.word == "undecided"
-    assert verdict.sentence == "It is undecided how FOMAML compares with MAML: no margin."
+    assert verdict.result is not None
+    assert verdict.result.margin == 0.05
+    assert verdicts(samples, False, 1) == (Verdict("FOMAML", "MAML", 1, "undecided"),)
     del samples["MAML"]
-    assert judge(samples, False, "No margin.") == ()
+    assert verdicts(samples, False, 1) == ()

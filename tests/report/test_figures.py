@@ -13,7 +13,7 @@ from meta_rl.report.choose import collect
 from meta_rl.report.evaluation_figures import adaptation_charts, scatter_charts, score_charts, task_axis
 from meta_rl.report.groups import Group, find_factors, group_runs, reference_groups
 from meta_rl.report.normalisation import Published, ScoreRange, score_samples
-from meta_rl.report.scores import aggregate
+from meta_rl.report.statistics import aggregate
 from meta_rl.report.training_figures import learning_charts, second_order_charts, timing_charts
 
 

@@ -12,6 +12,7 @@ from samples import assert_same
 from meta_rl.errors import UserError
 from meta_rl.report import files
 from meta_rl.report.build import build
+from meta_rl.report.equivalence import Verdict
 from meta_rl.report.files import Report
 
 
@@ -46,7 +47,7 @@ def test_an_earlier_report_makes_room(tmp_path: Path, small: Report) -> None:
     files.save(small, out)
     (out / "figures").mkdir()
     for chart in small.charts:
-        for suffix in (".png", ".pdf"):
+        for suffix in files.FIGURES:
             (out / "figures" / f"{chart.key}{suffix}").touch()
     mine = [out / "data" / "mine.csv", out / "figures" / "mine.png", out / "videos" / "mine.mp4"]
     for path in mine:
@@ -77,6 +78,15 @@ def test_videos_are_kept(tmp_path: Path, small: Report) -> None:
     assert video.read_bytes() == b"film"
     video.unlink()
     assert files.load(tmp_path / "out").videos == ()
+
+
+def test_verdicts_of_the_first_format_are_their_sentences(tmp_path: Path, small: Report) -> None:
+    files.save(small, tmp_path)
+    content = json.loads((tmp_path / "report.json").read_text())
+    old = {"method": "FOMAML", "reference": "MAML", "word": "worse", "sentence": "FOMAML is worse."}
+    (tmp_path / "report.json").write_text(json.dumps(content | {"format": 1, "verdicts": [old]}))
+    (verdict,) = files.load(tmp_path).verdicts
+    assert verdict == Verdict("FOMAML", "MAML", 1, "worse", remark="FOMAML is worse.")
 
 
 def test_damaged_reports_are_refused(tmp_path: Path, small: Report) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
-from meta_rl.report.intervals import Statistic, over_seeds, point, stratified
-from meta_rl.report.scores import iqm, mean, median
+from meta_rl.report.statistics import Statistic, iqm, mean, median, over_seeds, point, stratified
 
 TASKS = np.linspace(0.2, 1.2, 20)  # what the tasks are worth, the same in every experiment
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from directories import metrics
 
-from meta_rl.report.metrics import curve, iterations, million_steps, minutes
+from meta_rl.report.training_figures import AXES, curve, iterations
 
 
 def test_seeds_that_share_their_places() -> None:
@@ -19,14 +19,14 @@ def test_seeds_that_share_their_places() -> None:
 
 def test_seeds_that_do_not_are_interpolated_where_they_overlap() -> None:
     # Returns are 1, 2, 3, 4 after 0.1, 0.2, 0.3, 0.4 minutes, and 1, 2, 3, 4 after 0.2, 0.4, 0.6, 0.8.
-    data = curve([metrics(4, seconds=6.0), metrics(4, seconds=12.0)], "return_post", minutes)
+    data = curve([metrics(4, seconds=6.0), metrics(4, seconds=12.0)], "return_post", AXES["time"][0])
     assert data is not None
     assert data["x"].tolist() == pytest.approx([0.2, 0.2 + 0.2 / 3, 0.2 + 0.4 / 3, 0.4])
     assert data["y"].tolist() == pytest.approx([1.5, (2 + 2 / 3 + 4 / 3) / 2, (2 + 4 / 3 + 5 / 3) / 2, 3.0])
 
 
 def test_long_curves_are_averaged_in_blocks() -> None:
-    data = curve([metrics(401)], "return_post", million_steps)
+    data = curve([metrics(401)], "return_post", AXES["steps"][0])
     assert data is not None
     assert len(data) == 134  # blocks of 3, the last of 2
     assert data["x"][0] == pytest.approx(0.002)

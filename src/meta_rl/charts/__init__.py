@@ -1,1 +1,1 @@
-"""One type of chart as plain data, and the ways to draw it."""
+"""Charts as plain data, and one way to draw them: a specification for the page, SVG, PNG and PDF."""

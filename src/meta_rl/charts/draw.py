@@ -1,205 +1,198 @@
-"""Charts to files for papers and slides, and their panels to SVG for the page."""
+"""A chart as a Vega-Lite specification: the figure on a page, and the source of SVG, PNG and PDF."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from html import escape
-from io import StringIO
-from math import ceil
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 from typing import Any
 
-import matplotlib as mpl
+import altair as alt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.legend import Legend
+import vl_convert as vlc
 
-from meta_rl.charts.chart import Chart, Kind, Panel, Series
-from meta_rl.charts.looks import GREY, Look, legend, looks
-from meta_rl.charts.panel import GRID, INK, handle, plot_panel
+from meta_rl.charts.chart import Chart, Panel
+from meta_rl.charts.looks import Look, looks
 
-ROW = 4  # panels side by side at most
-WIDTH, HEIGHT = 3.9, 3.2  # inches, of a panel
-LINE = 0.21  # inches, of the legend
-NAME = 40  # characters, of a name's line in the legend
-# Names are data: a dollar sign in them begins no formula. The same input gives the same bytes.
-RC: dict[Any, Any] = {
-    "font.size": 10,
-    "xtick.labelsize": 9.5,
-    "ytick.labelsize": 9.5,
-    "text.parse_math": False,
-    "svg.fonttype": "none",
+INK, PAPER, GRID = "#1c2024", "#ffffff", "#e6e6e6"  # the page has others in dark mode
+WIDTH, HEIGHT = 300, 230  # pixels, of a panel without its labels
+ROW = 3  # panels side by side at most
+LETTER = 6.5  # pixels, about the width of one in a legend
+MARKED = 12  # rows; a longer line has about so many markers along it
+BAND = 0.16  # opacity
+KNOWN = "isValid(datum.low)"  # rows with an interval
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first comes with vl-convert: the same everywhere
+CONFIG: dict[str, Any] = {
+    "background": PAPER,
+    "font": FONT,
+    "view": {"stroke": None},
+    "style": {
+        "guide-label": {"fill": INK, "fontSize": 12},
+        "guide-title": {"fill": INK, "fontSize": 12, "fontWeight": "normal"},
+        "group-title": {"fill": INK, "fontSize": 13},
+    },
+    "axis": {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "labelLimit": 0},
+    "legend": {"labelLimit": 0, "symbolSize": 90, "symbolStrokeWidth": 2},
+    "mark": {"aria": False},  # the page has the values as a table
 }
-UNDATED: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
-
-SIZE = (4.2, 3.1)  # inches: 302 units of the drawing, so that text is legible on a phone
-MOST = 240  # rows of a line: no screen shows more of them
-# What follows the page's light or dark mode.
-THEME = {INK: "currentColor", GRID: "var(--grid)", GREY: "var(--published)", "#ffffff": "var(--paper)"}
 
 
-def draw(chart: Chart, path: Path) -> None:
-    """Write all panels of a chart to one figure with one legend. The same chart gives the same bytes.
+def draw(chart: Chart, *paths: Path) -> None:
+    """Write a chart to files. The same chart gives the same bytes.
 
     Args:
         chart: A chart of at least one panel.
-        path: The file to write. Its suffix, .png or .pdf, decides the format.
+        paths: The files; their suffixes, .svg, .png or .pdf, decide the formats.
     """
-    with mpl.rc_context(RC):
-        compose(chart)[0].savefig(path, dpi=150, metadata=UNDATED[path.suffix])
+    ids: dict[str, str] = {}  # Vega counts on from figure to figure
+    drawn = vlc.vegalite_to_svg(specification(chart))
+    svg = re.sub(r'(?<=id=")clip\d+|(?<=#)clip\d+', lambda m: ids.setdefault(m[0], f"clip{len(ids)}"), drawn)
+    for path in paths:
+        if path.suffix == ".svg":
+            path.write_text(svg, encoding="utf-8")
+        else:
+            convert = {".png": vlc.svg_to_png, ".pdf": vlc.svg_to_pdf}[path.suffix]
+            path.write_bytes(convert(svg, scale=2 if path.suffix == ".png" else 1))
 
 
-def compose(chart: Chart) -> tuple[Figure, list[Axes]]:
-    """The matplotlib figure of a chart, and the axes of its panels."""
-    styles = looks(chart)
-    figure, axes = _grid(chart.panels)
-    for axis, panel in zip(axes, chart.panels, strict=True):
-        plot_panel(axis, panel, styles)
-        axis.set_title(fill(panel.title, 42), fontsize=11)
-        place = axis.get_subplotspec()
-        if _common(chart.panels) and place and not place.is_first_col():
-            axis.set_ylabel("")
-    _add_legend(figure, chart, styles)
-    return figure, axes
+def specification(chart: Chart) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart, data included: panels in rows above one legend.
 
-
-def shared_limits(chart: Chart) -> tuple[float, float] | None:
-    """The limits of the y-axis if all panels of a chart share it, else None."""
-    return compose(chart)[1][0].get_ylim() if _common(chart.panels) else None
-
-
-def _common(panels: Sequence[Panel]) -> bool:
-    return len({panel.y for panel in panels}) == 1
-
-
-def _grid(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
-    rows = ceil(len(panels) / ROW)
-    columns = ceil(len(panels) / rows)
-    figure = Figure(figsize=(0.6 + WIDTH * columns, HEIGHT * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, sharey=_common(panels), squeeze=False).flat)
-    for spare in axes[len(panels) :]:
-        spare.remove()
-    return figure, axes[: len(panels)]
-
-
-def _add_legend(figure: Figure, chart: Chart, styles: Mapping[str, Look]) -> None:
-    """Beside a single panel or below several, where it covers no data; the figure grows by what it needs."""
-    if not styles:
-        return
-    handles = [handle(series.kind, styles[name]) for name, series in legend(chart).items()]
-    # A legend would leave out a name that begins with an underscore.
-    labels = [fill(f"\u200b{name}" if name.startswith("_") else name, NAME) for name in styles]
-    lines = max(label.count("\n") + 1 for label in labels)
-    entry = 0.65 + 0.08 * max(len(line) for label in labels for line in label.split("\n"))  # inches
-    width, height = figure.get_size_inches()
-    columns = 1 if len(chart.panels) == 1 else min(len(labels), max(1, int(width / entry)))
-    needed = 0.2 + LINE * lines * ceil(len(labels) / columns)
-    if len(chart.panels) == 1:
-        figure.set_size_inches(width + entry, max(height, needed))
-        place = "outside right upper"
-    else:
-        figure.set_size_inches(width, height + needed)
-        place = "outside lower center"
-    figure.legend(handles, labels, loc=place, ncols=columns, frameon=False, fontsize=9.5)
-
-
-def panel_svg(
-    panel: Panel, styles: Mapping[str, Look], label: str, limits: tuple[float, float] | None = None
-) -> tuple[str, list[dict[str, Any]]]:
-    """Draw a panel without title and legend, for the page.
-
-    Args:
-        panel: The data. A line of more than `MOST` rows is thinned to that many.
-        styles: By the name of a series, its look; from `looks` of the whole chart.
-        label: The text alternative (aria-label). Must be unique in the page: ids are derived from it.
-        limits: Lower and upper end of the y-axis, where panels share it; None to fit the data.
-
-    Returns:
-        The SVG, and a dict for each series with data: `series`, its position in `styles`; `name`; `level`,
-        whether it is a level; and `data`, for each point its position [x, y] in units of the SVG's view box,
-        then x, y, interval and note as texts for the page.
+    A click on a name in the legend brings out its series; a panel with numbers on its x-axis can be dragged,
+    and zoomed by wheel while Shift is down. Panels share the y-axis if all its labels are the same.
     """
-    panel = replace(panel, series=tuple(map(_thin, panel.series)))
-    with mpl.rc_context(_settings(label)):
-        figure = Figure(figsize=SIZE, dpi=72, layout="constrained")
-        axis = figure.subplots()
-        where = plot_panel(axis, panel, styles)
-        if limits:
-            axis.set_ylim(limits)
-        svg = _inline(figure, label)
-    order = list(styles)
-    points = [
-        {"series": order.index(s.name), "name": s.name, "level": s.kind == "level", "data": _data(axis, s, x)}
-        for s, x in zip(panel.series, where.x, strict=True)
-    ]
-    return svg, [p for p in points if p["data"]]
+    pick = alt.selection_point("pick", fields=["series"], bind="legend")
+    faded = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.08))
+    common = len({panel.y for panel in chart.panels}) == 1
+    limits = _limits(chart.panels) if common else None
+    columns = 2 if len(chart.panels) == 4 else min(ROW, len(chart.panels))
+    channels = {**_channels(looks(chart), columns * WIDTH), "opacity": faded}
+    panels = [_panel(panel, f"panel{i}", channels, limits) for i, panel in enumerate(chart.panels)]
+    with warnings.catch_warnings(), alt.data_transformers.enable("default", max_rows=None):
+        warnings.filterwarnings("ignore", "Automatically deduplicated")  # one selection, in every panel
+        figure = alt.concat(*panels, columns=columns, spacing=28, config=CONFIG).add_params(pick)
+        return figure.properties(description=f"{chart.title}. {chart.caption}").to_dict()
 
 
-@lru_cache(maxsize=256)
-def swatch(kind: Kind, look: Look) -> str:
-    """The symbol of a series in the page's legend, as SVG."""
-    with mpl.rc_context(_settings(f"{kind} {look}")):
-        figure = Figure(figsize=(0.4, 0.2), dpi=72)
-        bare = {"loc": "center", "frameon": False, "borderpad": 0, "handlelength": 2.4, "handletextpad": 0}
-        figure.add_artist(Legend(figure, [handle(kind, look)], [""], **bare))
-        return _inline(figure, "")
+def _panel(panel: Panel, name: str, channels: dict[str, Any], limits: list[float] | None) -> Any:
+    """The layers of each kind of series; the first one can be dragged and zoomed."""
+    rows = _rows(panel)
+    if rows.empty:
+        nothing = alt.Chart(pd.DataFrame({"text": ["no data"]})).mark_text(color=INK)
+        return alt.layer(nothing.encode(text="text:N"), width=WIDTH, height=HEIGHT)
+    common = {name: channels[name] for name in ("color", "opacity")}
+    common |= {"y": _y(panel, rows, limits), "tooltip": _tooltip(panel)}
+    layers = []
+    for kind in (kind for kind in LAYERS if kind in set(rows["kind"])):
+        own = rows.query("kind == @kind")
+        x: dict[str, Any] = {} if kind == "level" else {"x": _x(panel, rows)}
+        base = alt.Chart(own.drop(columns="kind")).encode(**common, **x)
+        layers += LAYERS[kind](base, own, channels)
+    layers[0] = layers[0].properties(name=name)
+    if panel.scale != "category" and set(rows["kind"]) != {"level"}:
+        zoom = alt.selection_interval(bind="scales", name=f"zoom_{name}", zoom="wheel![event.shiftKey]")
+        layers[0] = layers[0].add_params(zoom)
+    return alt.layer(*layers, title=wrap(panel.title, 42), width=WIDTH, height=HEIGHT)
 
 
-def _settings(salt: str) -> dict[Any, Any]:
-    """Ids in the SVG depend on `salt` only. The font only measures text: the page sets its own."""
-    return RC | {"svg.hashsalt": salt, "font.sans-serif": ["DejaVu Sans"]}
+def _rows(panel: Panel) -> pd.DataFrame:
+    """All data of a panel with the name and the kind of their series; a single point makes no line."""
+    frames = []
+    for series in panel.series:
+        kind = "points" if series.kind == "line" and len(series.data) == 1 else series.kind
+        frames.append(series.data.assign(series=series.name, kind=kind))
+    rows = pd.concat(frames) if frames else pd.DataFrame(columns=["x", "y", "kind"])
+    return rows.loc[np.isfinite(rows["y"].to_numpy(float))]
 
 
-def _thin(series: Series) -> Series:
-    if series.kind != "line" or len(series.data) <= MOST:
-        return series
-    rows = np.linspace(0, len(series.data) - 1, MOST).round().astype(int)
-    return replace(series, data=series.data.iloc[rows])
+def _bars(base: alt.Chart, rows: pd.DataFrame, _: dict[str, Any]) -> list[alt.Chart]:
+    side = base.encode(xOffset=alt.XOffset("series:N", sort=list(dict.fromkeys(rows["series"]))))
+    return [side.mark_bar(), _interval(side).encode(color=alt.value(INK))]
 
 
-def _inline(figure: Figure, label: str) -> str:
-    """The figure as SVG inside HTML: no prologue, no size but the view box, no id that nothing refers to."""
-    file = StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    role = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
-    box = re.search(r'viewBox="[^"]+"', svg)
-    svg = re.sub(r"<svg[^>]*>", lambda _: f"<svg {box[0] if box else ''} {role}>", svg, count=1)
-    svg = re.sub(r'<g id="series-(\d+)">', r'<g data-series="\1">', svg)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    svg = re.sub(r'(?<= d=")[^"]*', lambda m: re.sub(r"-?\d+\.\d+", _short, m[0]), svg)
-    for colour, themed in THEME.items():
-        svg = svg.replace(colour.lower(), themed)
-    return re.sub(r"\s*\n\s*", " ", svg)
+def _level(base: alt.Chart, _: pd.DataFrame, channels: dict[str, Any]) -> list[alt.Chart]:
+    band = base.mark_rect(fillOpacity=BAND).transform_filter(KNOWN).encode(y="low:Q", y2="high:Q")
+    return [band, base.mark_rule(strokeWidth=1.8).encode(strokeDash=channels["strokeDash"])]
 
 
-def _short(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.1f}".removesuffix(".0")
+def _line(base: alt.Chart, rows: pd.DataFrame, channels: dict[str, Any]) -> list[alt.Chart]:
+    """Only the markers tell their values: a line and a band would tell those of their first row."""
+    mute = base.encode(tooltip=alt.value(None))
+    band = mute.mark_area(fillOpacity=BAND).transform_filter(KNOWN).encode(y="low:Q", y2="high:Q")
+    line = mute.mark_line(strokeWidth=1.8).encode(strokeDash=channels["strokeDash"])
+    by_series = rows.groupby("series")["y"]
+    step = np.maximum(1, by_series.transform("size").to_numpy(int) // MARKED)
+    marked = rows.loc[by_series.cumcount().to_numpy() % step == 0].drop(columns="kind")
+    marks = base.mark_point(filled=True, size=50).encode(shape=channels["shape"])
+    return [band, line, marks.properties(data=marked)]
 
 
-def _data(axis: Axes, series: Series, x: np.ndarray) -> list[list[Any]]:
-    """Positions and texts of the points that are drawn."""
-    found = []
-    height = axis.get_figure(root=True).bbox.height  # type: ignore[union-attr]
-    for at, row in zip(x, series.data.to_dict("records"), strict=True):
-        across, up = axis.transData.transform((at, row["y"]))
-        if series.kind == "level":
-            across, row["x"] = (axis.bbox.x0 + axis.bbox.x1) / 2, ""
-        if np.isfinite([across, up]).all():
-            interval = f"{_number(row['low'])} to {_number(row['high'])}" if pd.notna(row["low"]) else ""
-            texts = [_number(row["x"]), _number(row["y"]), interval, str(row.get("note", "") or "")]
-            found.append([round(float(across), 1), round(float(height - up), 1), *texts])
-    return found[:1] if series.kind == "level" else found
+def _points(base: alt.Chart, _: pd.DataFrame, channels: dict[str, Any]) -> list[alt.Chart]:
+    return [_interval(base), base.mark_point(filled=True, size=60).encode(shape=channels["shape"])]
 
 
-def _number(value: Any) -> str:
-    """Four significant digits; from 1000 on a whole number with separators: 12,345."""
-    if isinstance(value, str):
-        return value
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+def _interval(base: alt.Chart) -> alt.Chart:
+    return base.mark_rule(strokeWidth=1.4).transform_filter(KNOWN).encode(y="low:Q", y2="high:Q")
+
+
+LAYERS = {"bars": _bars, "line": _line, "points": _points, "level": _level}  # from bottom to top
+
+
+def _x(panel: Panel, rows: pd.DataFrame) -> alt.X:
+    title = wrap(panel.x, 38) or None
+    x = rows.loc[rows["kind"] != "level", "x"]
+    if panel.scale == "category":
+        names = list(dict.fromkeys(x))
+        turned = -30 if sum(map(len, names)) > 36 else 0
+        return alt.X("x:N", title=title, sort=names, axis=alt.Axis(labelAngle=turned, grid=False))
+    scale = alt.Scale(type=panel.scale, zero=False, nice=False, padding=8)
+    return alt.X("x:Q", title=title, scale=scale, axis=_axis(x.to_numpy(float)))
+
+
+def _y(panel: Panel, rows: pd.DataFrame, limits: list[float] | None) -> alt.Y:
+    zero = bool((rows["kind"] == "bars").any())
+    scale = alt.Scale(zero=zero, domain=limits or alt.Undefined)
+    return alt.Y("y:Q", title=wrap(panel.y, 40), scale=scale, axis=_axis(rows["y"].to_numpy(float)))
+
+
+def _axis(values: np.ndarray) -> alt.Axis:
+    """No ticks between a few whole numbers, and 2M for 2 million."""
+    few = int(np.ptp(values)) if len(values) and (values == values.round()).all() else 5
+    large = np.abs(values).max(initial=0) >= 10_000
+    return alt.Axis(format="~s" if large else alt.Undefined, tickCount=min(5, max(1, few)))
+
+
+def _limits(panels: Iterable[Panel]) -> list[float]:
+    """The least and the greatest number on the y-axes of all panels; 0 too if there are bars."""
+    columns = [s.data[["y", "low", "high"]].to_numpy(float).ravel() for panel in panels for s in panel.series]
+    bars = any(series.kind == "bars" for panel in panels for series in panel.series)
+    values = np.concatenate([*columns, [0.0] if bars else []])
+    known = values[np.isfinite(values)]
+    return [float(known.min()), float(known.max())] if len(known) else [0.0, 1.0]
+
+
+def _channels(styles: Mapping[str, Look], width: int) -> dict[str, Any]:
+    """Colour, shape and dashes by the name of a series, with one legend for all panels."""
+    names = list(styles)
+    columns = max(1, int(width / (40 + LETTER * max(map(len, names), default=0))))
+    how = {"title": None, "legend": alt.Legend(orient="bottom", columns=min(columns, len(names) or 1))}
+
+    def scale(values: list[Any]) -> alt.Scale:
+        return alt.Scale(domain=names, range=values)
+
+    return {
+        "color": alt.Color("series:N", scale=scale([s.colour for s in styles.values()]), **how),
+        "shape": alt.Shape("series:N", scale=scale([s.shape for s in styles.values()]), **how),
+        "strokeDash": alt.StrokeDash(
+            "series:N", scale=scale([list(s.dashes) for s in styles.values()]), **how
+        ),
+    }
+
+
+def _tooltip(panel: Panel) -> list[alt.Tooltip]:
+    x = alt.Tooltip("x:N" if panel.scale == "category" else "x:Q", title=panel.x or "at")
+    names = {"series": "", "y": panel.y, "low": "95 % from", "high": "to", "note": "of"}
+    kinds = {"series": "N", "note": "N"}
+    texts = [alt.Tooltip(f"{k}:{kinds.get(k, 'Q')}", title=title) for k, title in names.items()]
+    return [texts[0], x, *texts[1:]]

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from meta_rl.algorithms import MetaLearner, Oracle, Random
-from meta_rl.charts.plotting import plot_comparison
 from meta_rl.errors import EpisodeError, NonFiniteError, UserError
 from meta_rl.evaluation.curve import TaskChoice, tasks_to_test
 from meta_rl.evaluation.evaluate import make_output
+from meta_rl.evaluation.figures import plot_comparison
 from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy, load_run
 from meta_rl.evaluation.published import published_for, published_scores_for
 from meta_rl.evaluation.statistics import normalised_scores, summarise_adaptation

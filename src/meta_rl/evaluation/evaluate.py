@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from meta_rl.charts.plotting import plot_adaptation
 from meta_rl.errors import EpisodeError, NonFiniteError, UserError
 from meta_rl.evaluation.curve import TaskChoice, tasks_to_test
+from meta_rl.evaluation.figures import plot_adaptation
 from meta_rl.evaluation.film import robots, show_live, write_videos
 from meta_rl.evaluation.loaded import (
     AdaptationSettings,

@@ -2,36 +2,34 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
-from meta_rl.report.groups import Factor, Group, alongside
-from meta_rl.report.intervals import point, seeds_text
-from meta_rl.report.metrics import LAST, final_returns, iterations, median_seconds
+from meta_rl.report.groups import Factor, Group, alongside, value_text
 from meta_rl.report.normalisation import returns_after
-from meta_rl.report.settings import value_text
-from meta_rl.report.training_figures import OVER_SEEDS, RETURN, averaging, curves
+from meta_rl.report.statistics import point, seeds_text
+from meta_rl.report.training_figures import (
+    LAST,
+    OVER_SEEDS,
+    RETURN,
+    averaging,
+    curves,
+    final_returns,
+    iterations,
+    median_seconds,
+)
 
 
-@dataclass(frozen=True)
-class Response:
-    """A number per run to draw against a factor.
+class Response(NamedTuple):
+    """A number per run to draw against a factor."""
 
-    Attributes:
-        suffix: End of the chart's key.
-        title: Beginning of the chart's title.
-        label: Label of the y-axis.
-        meaning: A sentence on the number, for the caption.
-        of: A function from a group to the numbers of its runs [seeds].
-    """
-
-    suffix: str
-    title: str
-    label: str
-    meaning: str
-    of: Callable[[Group], np.ndarray]
+    suffix: str  # of the chart's key
+    title: str  # beginning of the chart's title
+    label: str  # of the y-axis
+    meaning: str  # a sentence on the number, for the caption
+    of: Callable[[Group], np.ndarray]  # from a group to the numbers of its runs [seeds]
 
 
 EVALUATED = Response(
@@ -41,13 +39,8 @@ EVALUATED = Response(
     "Return on unseen tasks after one gradient step.",
     lambda group: returns_after(group, 1).mean(axis=1),
 )
-TRAINED = Response(
-    "",
-    "Final return",
-    RETURN,
-    f"Return after adaptation on the training tasks, mean of the last {LAST} iterations.",
-    final_returns,
-)
+TRAINED_MEANING = f"Return after adaptation on the training tasks, mean of the last {LAST} iterations."
+TRAINED = EVALUATED._replace(meaning=TRAINED_MEANING, of=final_returns)
 TIME = Response(
     "_time",
     "Time of an iteration",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from meta_rl.report.groups import as_key
 from meta_rl.report.runs import (
     ADAPTATION,
     CONFIG,
@@ -14,11 +15,11 @@ from meta_rl.report.runs import (
     RunResult,
     Skipped,
     Unusable,
+    default_settings,
     read_evaluated,
     read_evaluation,
     read_trained,
 )
-from meta_rl.report.settings import as_key, default_settings
 
 DEPTH = 2  # runs/NAME and runs/SWEEP/NAME are found in runs
 

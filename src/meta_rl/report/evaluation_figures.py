@@ -7,16 +7,19 @@ import numpy as np
 import pandas as pd
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
-from meta_rl.charts.looks import PUBLISHED_NAMES
-from meta_rl.evaluation.statistics import t_quantile
+from meta_rl.evaluation.figures import RETURN, SCORE, STEPS, published_series
 from meta_rl.report.groups import Group
-from meta_rl.report.intervals import mean_interval, mean_over_seeds, seeds_text
 from meta_rl.report.normalisation import STEP, Published, ScoreRange, returns_after
-from meta_rl.report.scores import aggregate, performance_profiles, probability_of_improvement
-from meta_rl.report.settings import ENDS, REFERENCE
-from meta_rl.report.training_figures import RETURN
+from meta_rl.report.runs import ENDS, REFERENCE
+from meta_rl.report.statistics import (
+    aggregate,
+    mean_interval,
+    mean_over_seeds,
+    performance_profile,
+    probability_of_improvement,
+    seeds_text,
+)
 
-X = "gradient steps"
 ADAPTATION_CAPTION = (
     "Mean return on unseen tasks after adapting to each of them, with fresh episodes before each gradient "
     "step. Bands: 95 % t-interval over 3 seeds or more; of a single seed, over tasks. What takes no step is "
@@ -48,18 +51,17 @@ def adaptation_charts(
     if not evaluated:
         return []
     last = max(evaluation.steps for group in evaluated for evaluation in group.evaluations)
-    own = tuple(_adaptation(group) for group in evaluated)
-    panels = [Panel("", X, RETURN, own + _overlay(published.returns, last))]
-    if score_range is not None:
-        scored = tuple(_adaptation(group, score_range) for group in evaluated)
-        label = "normalised score (random 0, oracle 1)"
-        panels.append(Panel("", X, label, scored + _overlay(published.scores, last)))
+    panels = []
+    for label, scale, theirs in ((RETURN, None, published.returns), (SCORE, score_range, published.scores)):
+        if label == RETURN or scale is not None:
+            own = tuple(_adaptation(group, scale) for group in evaluated)
+            panels.append(Panel("", STEPS, label, own + published_series(theirs, last)))
     alone = published.returns is None and published.scores is None
     caption = ADAPTATION_CAPTION if alone else f"{ADAPTATION_CAPTION} {PUBLISHED_CAPTION}"
     return [Chart("adaptation", "Adaptation to unseen tasks", caption, tuple(panels))]
 
 
-def _adaptation(group: Group, score_range: ScoreRange | None = None) -> Series:
+def _adaptation(group: Group, score_range: ScoreRange | None) -> Series:
     """The mean over seeds and tasks after each gradient step, as returns or as normalised scores."""
     steps = min(evaluation.steps for evaluation in group.evaluations)
     samples = [returns_after(group, step) for step in range(steps + 1)]
@@ -71,25 +73,6 @@ def _adaptation(group: Group, score_range: ScoreRange | None = None) -> Series:
         note += f", interval over {samples[0].shape[1]} tasks"
     data = series_data(np.arange(steps + 1.0), y, low, high, note)
     return Series(group.method, data, "line" if steps else "level", look=group.method)
-
-
-def _overlay(published: pd.DataFrame | None, last: int) -> tuple[Series, ...]:
-    """Published curves up to gradient step `last`."""
-    if published is None:
-        return ()
-    rows = published[published["gradient_steps"] <= last]
-    methods = sorted(set(rows["method"]))
-    return tuple(_published(method, rows.query("method == @method")) for method in methods)
-
-
-def _published(method: str, rows: pd.DataFrame) -> Series:
-    half_width = rows["standard_error"] * t_quantile(rows["tasks"].to_numpy() - 1)
-    y = rows["mean_return"]
-    x = rows["gradient_steps"].astype(float)
-    data = series_data(x, y, y - half_width, y + half_width, "published")
-    name = f"{PUBLISHED_NAMES.get(method, method)}, published"
-    kind = "level" if method == "oracle" else "line"
-    return Series(name, data, kind, look=f"published {method}")
 
 
 def scatter_charts(groups: Mapping[str, Group]) -> list[Chart]:
@@ -179,12 +162,12 @@ def _point(row: Mapping[Any, Any]) -> pd.DataFrame:
 
 def _profiles(samples: Mapping[str, np.ndarray], score: str) -> Chart:
     values = np.concatenate([sample.ravel() for sample in samples.values()])
-    rows = performance_profiles(samples, np.linspace(values.min(), values.max(), THRESHOLDS))
+    thresholds = np.linspace(values.min(), values.max(), THRESHOLDS)
     series = []
-    for method, part in rows.groupby("method", sort=False):
-        note = seeds_text(len(samples[str(method)]))
-        data = series_data(part["threshold"], part["fraction"], part["low"], part["high"], note)
-        series.append(Series(str(method), data, look=str(method)))
+    for method, sample in samples.items():
+        profile = performance_profile(sample, thresholds)
+        data = series_data(thresholds, *profile, note=seeds_text(len(sample)))
+        series.append(Series(method, data, look=method))
     caption = (
         f"Which share of all seeds and tasks has a {score} above each threshold, after one gradient step."
     )

@@ -12,10 +12,11 @@ import yaml
 
 from meta_rl.charts.chart import Chart, from_csv, to_csv
 from meta_rl.errors import UserError
-from meta_rl.report.equivalence import Verdict
+from meta_rl.report.equivalence import Comparison, Verdict
 from meta_rl.report.tables import RunRecord
 
-FORMAT = 1  # of report.json
+FORMAT = 2  # of report.json; in the first one verdicts are sentences
+FIGURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Report:
 
     Attributes:
         title: The title of the page.
-        findings: Sentences on what the numbers show; the first is the headline.
+        verdicts: How each method compares with MAML, those after one gradient step first.
         summary: A row for each group of runs; column names are headings, cells are texts.
-        verdicts: How each method compares with MAML after one gradient step.
+        findings: Sentences on numbers that need words.
         charts: The figures.
         runs: How each run was made.
         skipped: A line for everything that was left out.
@@ -36,11 +37,11 @@ class Report:
     """
 
     title: str
-    findings: tuple[str, ...]
-    summary: pd.DataFrame
-    verdicts: tuple[Verdict, ...]
-    charts: tuple[Chart, ...]
-    runs: tuple[RunRecord, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    summary: pd.DataFrame = field(default_factory=pd.DataFrame)
+    findings: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
     skipped: tuple[str, ...] = ()
     videos: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
@@ -108,26 +109,38 @@ def _to_json(report: Report) -> str:
 
 
 def _from_json(content: dict[str, Any], charts: tuple[Chart, ...], output: Path) -> Report:
-    if content.pop("format") != FORMAT:
+    if content.pop("format") not in (1, FORMAT):
         raise ValueError("another format")
     summary = content.pop("summary")
+    content |= {name: tuple(content[name]) for name in ("findings", "skipped", "notes")}
     return Report(
-        title=content["title"],
-        findings=tuple(content["findings"]),
-        summary=pd.DataFrame(summary["data"], columns=summary["columns"]),
-        verdicts=tuple(Verdict(**verdict) for verdict in content["verdicts"]),
-        charts=charts,
-        runs=tuple(RunRecord(**{**run, "commands": tuple(run["commands"])}) for run in content["runs"]),
-        skipped=tuple(content["skipped"]),
-        videos=tuple(path for path in _own_videos(content, output) if path.exists()),
-        notes=tuple(content["notes"]),
-        made=content["made"],
+        **content
+        | {
+            "verdicts": tuple(map(_verdict, content["verdicts"])),
+            "summary": pd.DataFrame(summary["data"], columns=summary["columns"]),
+            "charts": charts,
+            "runs": tuple(
+                RunRecord(**{**run, "commands": tuple(run["commands"])}) for run in content["runs"]
+            ),
+            "videos": tuple(path for path in _own_videos(content, output) if path.exists()),
+        }
     )
+
+
+def _verdict(content: dict[str, Any]) -> Verdict:
+    if "sentence" in content:
+        known = {name: content[name] for name in ("method", "reference", "word")}
+        return Verdict(**known, step=1, remark=content["sentence"])
+    result = content.pop("result")
+    if result is not None:
+        pairs = {name: tuple(result[name]) for name in ("inner", "outer", "seeds")}
+        result = Comparison(**{**result, **pairs})
+    return Verdict(**content, result=result)
 
 
 def figure_files(output: Path, key: str) -> list[Path]:
     """The files of a chart's figure in the folder of a report."""
-    return [output / "figures" / f"{key}{suffix}" for suffix in (".png", ".pdf")]
+    return [output / "figures" / f"{key}{suffix}" for suffix in FIGURES]
 
 
 def _earlier_files(output: Path) -> list[Path]:

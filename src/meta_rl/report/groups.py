@@ -1,14 +1,16 @@
 """Runs that differ in nothing but the seed, and the settings in which such groups differ."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from meta_rl.report.runs import EvaluationResult, RunResult
-from meta_rl.report.settings import as_key, method_rank, order_of, short_names, value_text
 
+ORDER = ("MAML", "FOMAML", "Reptile", "pretrained", "oracle", "random")
 ITERATIONS = "iterations"  # the length of the training, which counts as a setting
 
 
@@ -172,3 +174,40 @@ def alongside(groups: Sequence[Group], centre: Group, factors: Sequence[Factor])
         if group.method == centre.method
         and mine == {key: value for key, value in group.settings.items() if key not in keys}
     ]
+
+
+def method_rank(method: str) -> tuple[int, str]:
+    """A sort key that gives the order of methods in every table and legend; unknown ones come last."""
+    return (ORDER.index(method) if method in ORDER else len(ORDER), method)
+
+
+def value_text(value: Any) -> str:
+    """The value of a setting as legends and headings show it.
+
+    >>> value_text([0.5, 0.25])
+    '0.5, 0.25'
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_text, value)) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_key(value: Any) -> str:
+    """A text that is the same for equal plain values, nested or not: to compare and count them by."""
+    return yaml.safe_dump(value, sort_keys=True)
+
+
+def order_of(value: Any) -> tuple[int, float, str]:
+    """A sort key: numbers by value, before everything else by its text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (0, float(value), "")
+    return (1, 0.0, value_text(value))
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last part of each dotted name, or the whole where that is ambiguous."""
+    keys = sorted(keys)
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    return {key: name if last[name := key.rpartition(".")[2]] == 1 else key for key in keys}

@@ -10,8 +10,7 @@ import pandas as pd
 
 from meta_rl.errors import one_line
 from meta_rl.report.groups import Group
-from meta_rl.report.runs import RunResult
-from meta_rl.report.settings import ENDS
+from meta_rl.report.runs import ENDS, RunResult
 
 STEP = 1  # gradient steps after which methods are judged
 OURS = "meta_rl.envs."  # nothing is published on anyone else's families, and their code is not run

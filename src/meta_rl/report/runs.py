@@ -14,13 +14,18 @@ import pandas as pd
 import yaml
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.report.settings import family_of, method_name, settings_of
+from meta_rl.run.messages import class_defaults
+from meta_rl.run.plain import family_arguments, flatten
 from meta_rl.run.record import read_starts
 
 CONFIG, METRICS, RECORD = "config.yaml", "metrics.csv", "run.json"
 ADAPTATION, FACTS, VIDEOS = "adaptation.csv", "evaluation.json", "video"
 METRICS_COLUMNS = ["step", "return_pre", "return_post", "env_steps", "time_sampling", "time_update"]
 ADAPTATION_COLUMNS = ["task", "gradient_step", "return_mean", "episodes"]
+# The names of classes in figures and tables, where they differ.
+DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random"}
+REFERENCE = "MAML"  # the method that others are compared with
+ENDS = ("random", "oracle")  # define scores 0 and 1, and have no verdict themselves
 NEVER_TRAINED = {"random"}  # methods that are complete without a training
 
 
@@ -180,6 +185,34 @@ def read_evaluation(path: Path) -> EvaluationResult:
         with reading(FACTS):
             facts = dict(json.loads((path / FACTS).read_text()))
     return EvaluationResult(path, returns.to_numpy(float), tasks.loc[:, parameters], episodes, facts)
+
+
+def method_name(config: Mapping[str, Any]) -> str:
+    """The name of the method in figures and tables."""
+    name = str(config["model"]["class_path"]).rpartition(".")[2]
+    return DISPLAY_NAMES.get(name, name)
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of algorithm and data by dotted name, without method, task family and seed."""
+    model = flatten(config["model"].get("init_args") or {}, "model")
+    data = flatten({key: value for key, value in config["data"].items() if key != "env"}, "data")
+    return {**model, **data}
+
+
+def family_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The task family and its arguments by dotted name, without those that belong to the machine."""
+    env = config["data"]["env"]
+    return {"data.env": str(env["class_path"]).rpartition(".")[2], **family_arguments(env)}
+
+
+def default_settings(method: str) -> dict[str, Any]:
+    """By dotted name, the defaults of a method's arguments, inherited ones too; {} for an unknown method."""
+    from meta_rl import algorithms  # loads torch, which most reports do without
+
+    originals = {name: original for original, name in DISPLAY_NAMES.items()}
+    cls = getattr(algorithms, originals.get(method, method), None)
+    return {f"model.{name}": value for name, value in class_defaults(cls).items()} if cls else {}
 
 
 def _described(config: Mapping[str, Any]) -> dict[str, Any]:
