@@ -56,11 +56,13 @@ def test_normalise_divides_by_the_standard_deviation() -> None:
     # mean 4, deviations -3, 1, 2: variance 14/3
     x, mask = torch.tensor([1.0, 5.0, 6.0, 99.0]), torch.tensor([1.0, 1.0, 1.0, 0.0])
     std = (14 / 3) ** 0.5
-    close(normalise(x, mask), [-3 / std, 1 / std, 2 / std, 0.0])
+    normalised, mean, scale = normalise(x, mask)
+    close(normalised, [-3 / std, 1 / std, 2 / std, 0.0])
+    close(torch.stack([mean, scale]), [4.0, std])
 
 
 def test_normalise_equal_values() -> None:
-    assert not normalise(torch.full((4,), 3.0), torch.ones(4)).any()
+    assert not normalise(torch.full((4,), 3.0), torch.ones(4))[0].any()
 
 
 def test_explained_variance_by_hand() -> None:
