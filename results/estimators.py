@@ -36,10 +36,10 @@ from torch import Tensor
 from torch.func import functional_call, grad, grad_and_value, hessian, jvp, vjp, vmap
 from torch.nn.functional import one_hot
 
-from meta_rl.advantages import AdvantageEstimator
+from meta_rl.advantages import AdvantageEstimator, discounted_sum
 from meta_rl.distributions import Categorical
 from meta_rl.envs import TabularMDP
-from meta_rl.exact.returns import ExpectedReturn
+from meta_rl.exact.returns import ExpectedReturn, state_values
 from meta_rl.exact.supports import Support, log_likelihood, sample_supports, visits
 from meta_rl.losses import dice_loss, loaded_dice_loss, ratio_loss, reinforce_loss, tmaml_loss
 from meta_rl.objective import unflatten
@@ -106,9 +106,9 @@ class Problem:
         log_probs = log_policy[rows, sampled.states, sampled.actions]
         if self.cell.conditions == "as_trained":
             return self._pipeline(sampled, log_probs)
-        values = vmap(self._values)(log_policy)  # [M, T, S]
+        values = vmap(lambda x: state_values(x, self.tables, self.cell.horizon))(log_policy)  # [M, T + 1, S]
         values = values[rows, torch.arange(self.cell.horizon), sampled.states].flatten(1)
-        to_go = sampled.rewards.flip(-1).cumsum(-1).flip(-1).flatten(1)
+        to_go = discounted_sum(sampled.rewards, 1.0).flatten(1)
         mask, episodes = torch.ones_like(to_go), torch.arange(self.cell.episodes)
         samples = Samples(
             sampled.states.flatten(1)[..., None],
@@ -129,16 +129,6 @@ class Problem:
         episodes = Trajectories(observations, actions, sampled.rewards, ones, ended, last, log_probs)
         samples, scale, _ = AdvantageEstimator(gamma=1.0, gae_lambda=1.0)(episodes)
         return samples._replace(observations=sampled.states.flatten(1)[..., None]), scale
-
-    def _values(self, log_policy: Tensor) -> Tensor:
-        """V_t(s) of a policy [S, A], by backward induction: [T, S]."""
-        policy = log_policy.exp()
-        rewards = (policy * self.tables.rewards).sum(-1)
-        transitions = (policy[..., None] * self.tables.transitions).sum(1)
-        values = [rewards]
-        for _ in range(self.cell.horizon - 1):
-            values.append(rewards + transitions @ values[-1])
-        return torch.stack(values[::-1])
 
     def surrogate(self, theta: Tensor, samples: Samples, loss: Callable[..., Tensor]) -> Tensor:
         """Minus the loss of one task: its sum over the steps of an episode, or, as trained, its mean."""

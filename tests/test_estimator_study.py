@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "results"))
 import estimators as study
 
 from meta_rl.exact.meta_gradient import enumerate_supports
+from meta_rl.exact.returns import state_values
 from meta_rl.exact.supports import Support, visits
 
 
@@ -22,7 +23,7 @@ def test_the_truth_is_the_sum_over_all_supports(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(study, name, 2)
     problem = study.Problem(study.Cell("exact", episodes=2, horizon=2, rate=2.0, problem=3))
     theta = problem.theta
-    values = problem._values(problem.policy(theta))
+    values = state_values(problem.policy(theta), problem.tables, horizon=2)
 
     def inner(x: Tensor, support: Support) -> Tensor:
         to_go = support.rewards.flip(-1).cumsum(-1).flip(-1)

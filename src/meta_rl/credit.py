@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from meta_rl import ranks, threads
+from meta_rl.losses import log_ratios
 from meta_rl.objective import MetaObjective, flat_sum, over_tasks, unflatten
 from meta_rl.policy import distribution, repeat
 from meta_rl.types import Experience, Params, Samples
@@ -80,9 +81,8 @@ class CreditedObjective(MetaObjective):
         """That of each of some tasks with parameters [n, ...] of their own: [n]."""
         total = torch.zeros_like(self.credit[tasks])
         for params, samples in self._samplers(theta, tasks):
-            log_probs = distribution(self.policy, params, samples.observations).log_prob(samples.actions)
-            log_ratio = torch.where(samples.mask > 0, log_probs - samples.log_probs, 0.0)
-            total = total + log_ratio.expm1().sum(-1)  # 0 on padding
+            log_ratio = log_ratios(distribution(self.policy, params, samples.observations), samples)
+            total = total + log_ratio.expm1().sum(-1)
         return -self.credit[tasks] * total
 
     def _samplers(self, theta: Params, tasks: slice) -> Iterator[tuple[Params, Samples]]:

@@ -13,6 +13,12 @@ def reinforce_loss(distribution: Distribution, samples: Samples) -> Tensor:
     return -masked_mean(distribution.log_prob(samples.actions) * samples.advantages, samples.mask)
 
 
+def log_ratios(distribution: Distribution, samples: Samples) -> Tensor:
+    """log pi(a_t | s_t) - log pi_old(a_t | s_t) of the policy that sampled the actions; 0 on padding."""
+    log_ratio = distribution.log_prob(samples.actions) - samples.log_probs
+    return torch.where(samples.mask > 0, log_ratio, 0.0)
+
+
 def ratio_loss(distribution: Distribution, samples: Samples) -> Tensor:
     """-mean_t pi(a_t | s_t) / pi_old(a_t | s_t) A_t, pi_old being the policy that sampled the actions.
 
@@ -20,8 +26,7 @@ def ratio_loss(distribution: Distribution, samples: Samples) -> Tensor:
     -A_t grad log pi grad log pi^T, without which it is no estimate of the Hessian of minus the expected
     return, even where a single action earns it (Rothfuss et al. 2019, section 5: low-variance curvature).
     """
-    log_ratio = distribution.log_prob(samples.actions) - samples.log_probs
-    ratio = torch.exp(torch.where(samples.mask > 0, log_ratio, 0.0))
+    ratio = torch.exp(log_ratios(distribution, samples))
     return -masked_mean(ratio * samples.advantages, samples.mask)
 
 
@@ -69,8 +74,7 @@ def loaded_dice_loss(distribution: Distribution, samples: Samples, dice_lambda: 
 
 def _ratios(distribution: Distribution, samples: Samples, decay: float) -> tuple[Tensor, Tensor]:
     """rho_t of every action, and the product of those before it in its episode, each ^(decay^n): [B]."""
-    log_ratio = distribution.log_prob(samples.actions) - samples.log_probs
-    log_ratio = torch.where(samples.mask > 0, log_ratio, 0.0)
+    log_ratio = log_ratios(distribution, samples)
     return torch.exp(log_ratio), torch.exp(_sum_to_here(log_ratio, decay, samples.episodes) - log_ratio)
 
 

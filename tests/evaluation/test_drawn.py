@@ -5,20 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from helpers import adaptation
 from meta_rl.charts.chart import Panel, Series
 from meta_rl.charts.looks import looks
 from meta_rl.evaluation.figures import adaptation_chart, comparison_chart, plot_adaptation, plot_comparison
 from meta_rl.evaluation.published import published_returns
-
-
-def adaptation(seeds: list[int], tasks: int = 4, steps: int = 3) -> pd.DataFrame:
-    rows = [
-        (seed, task, step, -10.0 + step + seed)
-        for seed in seeds
-        for task in range(tasks)
-        for step in range(steps)
-    ]
-    return pd.DataFrame(rows, columns=["seed", "task", "gradient_step", "return_mean"])
 
 
 def by_name(panel: Panel) -> dict[str, Series]:

@@ -4,17 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import adaptation
 from meta_rl.evaluation.statistics import normalised_scores, summarise, summarise_adaptation, t_quantile
-
-
-def adaptation(seeds: list[int], tasks: int = 4, steps: int = 3) -> pd.DataFrame:
-    rows = [
-        (seed, task, step, -10.0 + step + seed)
-        for seed in seeds
-        for task in range(tasks)
-        for step in range(steps)
-    ]
-    return pd.DataFrame(rows, columns=["seed", "task", "gradient_step", "return_mean"])
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,24 @@ def softmax_policy(num_states: int, num_actions: int) -> Policy:
     return policy
 
 
+def state_values(log_policy: Tensor, tables: Tables, horizon: int, gamma: float = 1.0) -> Tensor:
+    """V_t(s), the expected discounted return from step t on, t = 0 to T: [T + 1, S].
+
+    Backward induction, V_t = r_pi + gamma P_pi V_{t+1} with V_T = 0 (Puterman 1994, section 4.2). Arguments
+    as of `expected_return`.
+    """
+    policy = log_policy.exp()
+    rewards = (policy * tables.rewards).sum(-1)  # [S] r_pi
+    transitions = (policy[..., None] * tables.transitions).sum(1)  # [S, S] P_pi
+    values = [torch.zeros_like(rewards)]
+    for _ in range(horizon):
+        values.append(rewards + gamma * (transitions @ values[-1]))
+    return torch.stack(values[::-1])
+
+
 def expected_return(log_policy: Tensor, tables: Tables, horizon: int, gamma: float = 1.0) -> Tensor:
     """E[sum_t gamma^t r(s_t, a_t)] over `horizon` steps: a scalar.
 
-    Backward induction, V_h = r_pi + gamma P_pi V_{h-1} from V_0 = 0 (Puterman 1994, section 4.2).
     Differentiable with respect to everything, as often as wanted; `torch.func.vmap` lifts it to many tasks or
     policies.
 
@@ -35,13 +49,7 @@ def expected_return(log_policy: Tensor, tables: Tables, horizon: int, gamma: flo
         horizon: Number of steps T.
         gamma: Discount; 1 for none.
     """
-    policy = log_policy.exp()
-    rewards = (policy * tables.rewards).sum(-1)  # [S] r_pi
-    transitions = (policy[..., None] * tables.transitions).sum(1)  # [S, S] P_pi
-    values = torch.zeros_like(rewards)
-    for _ in range(horizon):
-        values = rewards + gamma * (transitions @ values)
-    return tables.initial @ values
+    return tables.initial @ state_values(log_policy, tables, horizon, gamma)[0]
 
 
 @dataclass(frozen=True)
