@@ -22,7 +22,16 @@ from torch.nn.utils import parameters_to_vector
 
 from helpers import fit
 from meta_rl import threads
-from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
+from meta_rl.algorithms import (
+    FOMAML,
+    MAML,
+    MetaLearner,
+    MetaSGD,
+    Oracle,
+    PolicyConfig,
+    Pretrained,
+    Reptile,
+)
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, GymnasiumEnv, PointMass
 
@@ -32,6 +41,8 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict
     "MAML": (MAML, {}, PointMass, {"horizon": 10}),
     "MAML, 2 inner steps": (MAML, {"num_inner_steps": 2, "fisher_fraction": 0.5}, PointMass, {"horizon": 10}),
     "MAML, Adam": (MAML, {"outer_optimizer": "adam"}, PointMass, {"horizon": 10}),
+    "MAML, PPO": (MAML, {"outer_optimizer": "ppo", "inner_loss": "ratio"}, PointMass, {"horizon": 10}),
+    "Meta-SGD": (MetaSGD, {}, PointMass, {"horizon": 10}),
     "FOMAML": (FOMAML, {}, PointMass, {"horizon": 10}),
     "FOMAML, statistics": (FOMAML, {"policy": STATISTICS}, PointMass, {"horizon": 10}),
     "Reptile": (Reptile, {}, PointMass, {"horizon": 10}),

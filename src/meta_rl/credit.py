@@ -86,16 +86,6 @@ class CreditedObjective(MetaObjective):
         return -self.credit[tasks] * total
 
     def _samplers(self, theta: Params, tasks: slice) -> Iterator[tuple[Params, Samples]]:
-        """The parameters that sampled the support of every inner step, as functions of theta, and it.
-
-        With `first_order` their derivative by theta is taken for the identity.
-        """
-        adapted = self.inner.start(theta)
-        for samples in self.support:
-            own = Samples(*(x[tasks] for x in samples))
-            params = adapted.params
-            if self.first_order:
-                params = {name: theta[name] + (x - theta[name]).detach() for name, x in params.items()}
-            yield params, own
-            if samples is not self.support[-1]:
-                adapted = self.inner.step(adapted, own)
+        """The parameters that sampled the support of every inner step, as functions of theta, and it."""
+        own = [Samples(*(x[tasks] for x in samples)) for samples in self.support]
+        return zip(self.inner.path(theta, own[:-1], self.first_order), own, strict=True)

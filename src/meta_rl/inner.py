@@ -1,5 +1,6 @@
 """The inner loop: policy-gradient adaptation of every task's own parameters."""
 
+import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from meta_rl.errors import UserError
 from meta_rl.losses import dice_loss, loaded_dice_loss, ratio_loss, reinforce_loss, tmaml_loss
 from meta_rl.mlp import loss_gradient
 from meta_rl.policy import GaussianMLP, distribution
+from meta_rl.rates import acting, rate_name
 from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 
 # What torchopt's optimizers add under a square root, by the names it has there. More than 0 keeps the root's
@@ -40,12 +42,16 @@ class Adapted(NamedTuple):
 class InnerLoop:
     """Policy-gradient steps by one of torchopt's functional optimizers.
 
+    Where the parameters hold learned rates, each update is multiplied by its own.
+
     Args:
         policy: Module that maps observations to a distribution over actions.
         inner_lr: Learning rate of every step, or one rate a step; the last one serves all later steps.
         inner_optimizer: Name of a functional optimizer in torchopt: sgd, adam, rmsprop, ...
         inner_optimizer_args: The optimizer's further arguments, such as {momentum: 0.9}.
         adapt_log_std: Whether adaptation also moves the standard deviation.
+        adapted_layers: Which linear layers adapt; all if None. They count from 1 at the input, and from -1 at
+            the output.
         scale_by_variance: Whether the rates are multiples of the policy's variance, so that a step's KL does
             not grow as training narrows the policy: with the gradient's factor 1 / std a rate a shifts means
             by about a / std, a KL of about (a / std^2)^2 / 2. That is so for sgd, whose updates are
@@ -57,8 +63,8 @@ class InnerLoop:
         dice_lambda: Of "loaded_dice", in [0, 1]: 1 for an unbiased Hessian, less for one that varies less.
 
     Raises:
-        ValueError: for a rate that is not positive, a lambda out of range, and an unknown loss, optimizer or
-            argument.
+        ValueError: for a rate that is not positive, a lambda out of range, and a layer, a loss, an optimizer
+            or an argument that does not exist.
         UserError: if a policy has no variance to scale by.
     """
 
@@ -69,6 +75,7 @@ class InnerLoop:
         inner_optimizer: str = "sgd",
         inner_optimizer_args: dict[str, Any] | None = None,
         adapt_log_std: bool = True,
+        adapted_layers: list[int] | None = None,
         scale_by_variance: bool = False,
         inner_loss: Loss = "reinforce",
         dice_lambda: float = 1.0,
@@ -93,34 +100,59 @@ class InnerLoop:
         self.loss: Loss = inner_loss
         loaded = partial(loaded_dice_loss, dice_lambda=dice_lambda)
         self._loss: Callable[[Distribution, Samples], Tensor] = LOSSES.get(inner_loss, loaded)
-        self._frozen = frozenset() if adapt_log_std else frozenset({"log_std"})
+        self._frozen = set() if adapt_log_std else {"log_std"}
+        if adapted_layers is not None:
+            self._frozen |= parameters_outside(policy, adapted_layers)
+
+    def at_test(self, rates: Sequence[float] | None = None) -> "InnerLoop":
+        """The same with plain gradient steps, whatever optimizer training used, at `rates` or at its own."""
+        twin = copy.copy(self)
+        twin._optimizer, twin.rates = ("sgd", {}), list(rates or self.rates)
+        return twin
 
     def start(self, params: Params) -> Adapted:
         """Before the first step, at per-task parameters [N, ...]."""
         optimizer = make_optimizer(*self._optimizer)
-        return Adapted(params, optimizer, optimizer.init(params), 0)
+        return Adapted(params, optimizer, optimizer.init(acting(params)), 0)
 
-    def step(self, adapted: Adapted, samples: Samples) -> Adapted:
-        """One gradient step of every task. The result is differentiable with respect to `adapted.params`."""
+    def step(self, adapted: Adapted, samples: Samples, first_order: bool = False) -> Adapted:
+        """One gradient step of every task. The result is differentiable with respect to `adapted.params`.
+
+        With `first_order` an update has no derivative but that by the learned rates.
+        """
         params, optimizer, state, steps = adapted
-        grads = self._gradients(params, samples)
-        updates, state = optimizer.update(grads, state, params=params, inplace=False)
-        rate: float | Tensor = self.rates[min(steps, len(self.rates) - 1)]
-        if self.scale_by_variance:
-            rate = rate * cast(GaussianMLP, self.policy).variance(params)
-        updates = {
-            name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
-            for name, u in updates.items()
-        }
-        params = torchopt.apply_updates(params, updates, inplace=False)
-        return Adapted(params, optimizer, state, steps + 1)
+        moving = acting(params)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not first_order):
+            grads = self._gradients(moving, samples)
+            updates, state = optimizer.update(grads, state, params=moving, inplace=False)
+            rate: float | Tensor = self.rates[min(steps, len(self.rates) - 1)]
+            if self.scale_by_variance:
+                rate = rate * cast(GaussianMLP, self.policy).variance(params)
+            updates = {
+                name: torch.zeros_like(u) if name in self._frozen else of_task(rate, u) * u
+                for name, u in updates.items()
+            }
+        if len(moving) < len(params):
+            updates = {name: params[rate_name(name)] * u for name, u in updates.items()}
+        moved = torchopt.apply_updates(moving, updates, inplace=False)
+        return Adapted(params | moved, optimizer, state, steps + 1)
+
+    def path(self, params: Params, support: Sequence[Samples], first_order: bool = False) -> list[Params]:
+        """All gradient steps again, one on each element of `support`.
+
+        Returns:
+            The parameters [N, ...] before the first step, and those after each.
+        """
+        adapted = self.start(params)
+        way = [params]
+        for samples in support:
+            adapted = self.step(adapted, samples, first_order)
+            way.append(adapted.params)
+        return way
 
     def replay(self, params: Params, support: Sequence[Samples]) -> Params:
-        """All gradient steps again, one on each element of `support`: [N, ...] -> [N, ...]."""
-        adapted = self.start(params)
-        for samples in support:
-            adapted = self.step(adapted, samples)
-        return adapted.params
+        """The parameters at the end of `path`."""
+        return self.path(params, support)[-1]
 
     def _gradients(self, params: Params, samples: Samples) -> Params:
         """The gradient of every task's loss by its own parameters: [N, ...]."""
@@ -153,6 +185,30 @@ class InnerLoop:
 def of_task(rate: float | Tensor, like: Tensor) -> float | Tensor:
     """A rate, or one of each task [N], in a shape that multiplies `like` [N, ...]."""
     return rate.reshape(-1, *[1] * (like.dim() - 1)) if isinstance(rate, Tensor) else rate
+
+
+def parameters_outside(policy: nn.Module, layers: Sequence[int]) -> set[str]:
+    """Names of the parameters of all linear layers but these, which count from 1, or from -1 backwards.
+
+    Raises:
+        ValueError: if one of them does not exist.
+    """
+    linear = [name for name, module in policy.named_modules() if isinstance(module, nn.Linear)]
+    for layer in layers:
+        if not 1 <= abs(layer) <= len(linear):
+            raise ValueError(
+                f"adapted_layers must lie in 1 to {len(linear)} or -{len(linear)} to -1, "
+                f"as the policy has {len(linear)} linear layers; got {list(layers)}"
+            )
+    if not layers:
+        raise ValueError("adapted_layers is empty; name a layer, such as -1 for the last")
+    kept = {linear[layer - (layer > 0)] for layer in layers}
+    return {
+        f"{name}.{parameter}"
+        for name in linear
+        if name not in kept
+        for parameter, _ in policy.get_submodule(name).named_parameters()
+    }
 
 
 def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformation:

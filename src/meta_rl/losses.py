@@ -94,6 +94,17 @@ def surrogate_loss(distribution: Distribution, old: Distribution, samples: Sampl
     return ratio_loss(distribution, samples._replace(log_probs=old.log_prob(samples.actions)))
 
 
+def clipped_loss(distribution: Distribution, old: Distribution, samples: Samples, clip: float) -> Tensor:
+    """-mean_t min(r_t A_t, clip(r_t, 1 - clip, 1 + clip) A_t) of the ratios r_t to pi_old.
+
+    Schulman et al. 2017, equation 7: a state whose ratio has left the interval to the side that its advantage
+    favours has no gradient any more.
+    """
+    ratio = torch.exp(log_ratios(distribution, samples._replace(log_probs=old.log_prob(samples.actions))))
+    gain = torch.minimum(ratio * samples.advantages, ratio.clamp(1 - clip, 1 + clip) * samples.advantages)
+    return -masked_mean(gain, samples.mask)
+
+
 def mean_kl(old: Distribution, distribution: Distribution, mask: Tensor) -> Tensor:
     """KL(old || distribution), summed over action components and averaged over valid steps."""
     return masked_mean(old.kl(distribution), mask)  # pyright: ignore[reportArgumentType]

@@ -20,6 +20,7 @@ from torch.func import vmap
 
 from meta_rl.distributions import Distribution, Gaussian
 from meta_rl.policy import GaussianMLP
+from meta_rl.rates import acting
 from meta_rl.types import Params, Samples
 
 Loss = Callable[[Distribution, Samples], Tensor]
@@ -191,8 +192,8 @@ class LossGradient:
 
 def outputs_of_tasks(policy: GaussianMLP, params: Params, observations: Tensor) -> Gaussian:
     """Action distributions [N, B, A] of per-task parameters; log_std is expanded."""
-    names = list(params)
-    mean, log_std = _Outputs.apply(policy, observations, names, *params.values())  # pyright: ignore
+    params = acting(params)
+    mean, log_std = _Outputs.apply(policy, observations, list(params), *params.values())  # pyright: ignore
     return Gaussian(mean, log_std[:, None].expand_as(mean))
 
 

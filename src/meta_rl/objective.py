@@ -19,6 +19,7 @@ from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
 from meta_rl.mlp import Forward, outputs_of_tasks
 from meta_rl.policy import GaussianMLP, distribution, repeat
+from meta_rl.rates import acting
 from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
 # Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
@@ -106,7 +107,9 @@ class MetaObjective:
         self.chunks = ranks.chunks(self.tasks, states, states_per_chunk)
         self._old: list[Distribution] = []  # one a chunk: the adapted policies that collected the query data
         self._linearisations: list[_Linearisation | _Direct] = []
-        self._direct = type(policy) is GaussianMLP and (first_order or not support)
+        # With learned rates phi depends on theta in first order, too.
+        self._identity = not support or (first_order and len(acting(adapted)) == len(adapted))
+        self._direct = type(policy) is GaussianMLP and self._identity
 
     def gradient(self, theta: Params, with_fisher: bool = True) -> tuple[Tensor, list[Tensor]]:
         """Loss and gradient at `theta`, the parameters that the data was collected with.
@@ -122,7 +125,7 @@ class MetaObjective:
         return self._mean(losses), unflatten(self._mean(gradients), list(theta.values()))
 
     def _part_of_gradient(
-        self, theta: Params, chunk: "_Chunk", keep_graph: bool
+        self, theta: Params, chunk: "Chunk", keep_graph: bool
     ) -> tuple[Tensor, Tensor, Distribution, "_Linearisation | _Direct"]:
         """A chunk's sums of loss and flat gradient, its old policies, and what Fisher products need."""
         if self._direct:
@@ -135,7 +138,7 @@ class MetaObjective:
         return loss, flat_sum(pullback), old, linearisation
 
     @torch.no_grad()
-    def _direct_part(self, theta: Params, chunk: "_Chunk") -> tuple[Tensor, Tensor, Gaussian, _Direct]:
+    def _direct_part(self, theta: Params, chunk: "Chunk") -> tuple[Tensor, Tensor, Gaussian, _Direct]:
         """The same without autograd."""
         forward = self._passed(chunk)
         old = Gaussian(forward.mean, forward.log_std[:, None].expand_as(forward.mean))
@@ -144,7 +147,7 @@ class MetaObjective:
         direct = _Direct.make(forward, theta, self._state_weights(chunk))
         return loss, flat_sum([grads[name] for name in theta]), old, direct
 
-    def _passed(self, chunk: "_Chunk") -> Forward:
+    def _passed(self, chunk: "Chunk") -> Forward:
         """The adapted policies' forward pass over a chunk's query states."""
         return Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
 
@@ -159,11 +162,11 @@ class MetaObjective:
         Hessian tells how far such a step moves the adapted policies.
         """
         chunks = self.chunks
-        if self.first_order or not self.support:
+        if self._identity:
             states = max(1, round(self.fisher_fraction * self.query.mask.shape[1]))
             chunks = ranks.chunks(self.tasks, states, STATES_PER_CHUNK)
 
-        def linearise(chunk: _Chunk) -> _Linearisation | _Direct:
+        def linearise(chunk: Chunk) -> _Linearisation | _Direct:
             chunk = chunk._replace(query=thin(chunk.query, self.fisher_fraction))
             if self._direct:
                 return _Direct.make(self._passed(chunk), theta, self._state_weights(chunk))
@@ -174,7 +177,7 @@ class MetaObjective:
 
         self._linearisations = threads.each(linearise, self._chunks(chunks))
 
-    def _state_weights(self, chunk: "_Chunk") -> Tensor:
+    def _state_weights(self, chunk: "Chunk") -> Tensor:
         mask = chunk.query.mask
         valid = mask.sum(-1, keepdim=True).clamp(min=1)
         return (chunk.weights[:, None] * mask / valid)[..., None]
@@ -191,7 +194,7 @@ class MetaObjective:
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         """Mean loss and mean KL from the old policies, after adaptation from `theta`."""
 
-        def part(chunk: _Chunk, old: Distribution) -> Tensor:
+        def part(chunk: Chunk, old: Distribution) -> Tensor:
             phi = self.inner.replay(repeat(theta, len(chunk.query.mask)), chunk.support)
             outputs = distribution(self.policy, phi, chunk.query.observations)
             loss = chunk.weights * vmap(surrogate_loss)(outputs, old, chunk.query)
@@ -202,9 +205,9 @@ class MetaObjective:
         loss, kl = self._mean(threads.each(lambda pair: part(*pair), pairs))
         return loss, kl
 
-    def _chunks(self, chunks: Sequence[slice] | None = None) -> list["_Chunk"]:
+    def _chunks(self, chunks: Sequence[slice] | None = None) -> list["Chunk"]:
         return [
-            _Chunk(
+            Chunk(
                 [Samples(*(x[part] for x in samples)) for samples in self.support],
                 {name: value[part] for name, value in self.adapted.items()},
                 Samples(*(x[part] for x in self.query)),
@@ -213,7 +216,7 @@ class MetaObjective:
             for part in chunks or self.chunks
         ]
 
-    def _forward(self, theta: Params, chunk: "_Chunk") -> tuple[list[Tensor], Distribution]:
+    def _forward(self, theta: Params, chunk: "Chunk") -> tuple[list[Tensor], Distribution]:
         """Leaves for theta, one copy a task, and the adapted policies' distributions as functions of them.
 
         The value of phi is always the one that collected the query data; what differs is its derivative.
@@ -222,8 +225,8 @@ class MetaObjective:
         leaves = {k: value.detach().requires_grad_() for k, value in repeat(theta, tasks).items()}
         with torch.enable_grad():
             phi = leaves
-            if not self.first_order:
-                phi = self.inner.replay(phi, chunk.support)
+            if not self._identity:
+                *_, phi = self.inner.path(leaves, chunk.support, self.first_order)
             phi = {name: value + (chunk.adapted[name] - value).detach() for name, value in phi.items()}
             outputs = self._distribution(phi, chunk.query.observations)
         return list(leaves.values()), outputs
@@ -234,7 +237,7 @@ class MetaObjective:
             return outputs_of_tasks(self.policy, params, observations)
         return distribution(self.policy, params, observations)
 
-    def _loss_and_cotangents(self, outputs: Distribution, chunk: "_Chunk") -> tuple[Tensor, list[Tensor]]:
+    def _loss_and_cotangents(self, outputs: Distribution, chunk: "Chunk") -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
         leaves = outputs._make(x.detach().requires_grad_() for x in outputs)
         old = outputs._make(x.detach() for x in outputs)
@@ -259,7 +262,7 @@ def over_tasks(x: Tensor) -> Tensor:
     return x.detach().sum(0, dtype=SUMS)
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """The data of a few tasks."""
 
     support: list[Samples]

@@ -29,7 +29,15 @@ def mean(records: list[dict[str, float]], name: str) -> float:
 
 @BOTH
 @pytest.mark.parametrize("env", [Bandit(), ActionReward(horizon=3)], ids=["Bandit", "ActionReward"])
-@pytest.mark.parametrize("outer", [{}, {"outer_optimizer": "adam", "outer_lr": 0.02}], ids=["trpo", "adam"])
+@pytest.mark.parametrize(
+    "outer",
+    [
+        {},
+        {"outer_optimizer": "adam", "outer_lr": 0.02},
+        {"outer_optimizer": "ppo", "outer_lr": 0.01, "inner_loss": "ratio"},
+    ],
+    ids=["trpo", "adam", "ppo"],
+)
 def test_learns_to_adapt(algorithm: type[MAML], env: BatchedEnv, outer: dict) -> None:
     learner = make(algorithm, **outer)
     records = record_logs(learner)
@@ -166,10 +174,11 @@ RESUMABLE = pytest.mark.parametrize(
     [
         {},
         {"outer_optimizer": "adam"},
+        {"outer_optimizer": "ppo"},
         {"num_inner_steps": 2, "inner_lr": 0.01, "inner_optimizer": "adam"},
         {"num_inner_steps": 2, "inner_optimizer": "sgd", "inner_optimizer_args": {"momentum": 0.9}},
     ],
-    ids=["trpo", "outer adam", "inner adam", "inner momentum"],
+    ids=["trpo", "outer adam", "ppo", "inner adam", "inner momentum"],
 )
 
 
@@ -214,6 +223,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_step() -> None:
         ("outer_lr", 0.0),
         ("outer_lr", math.nan),
         ("curvature_every_n_steps", -1),
+        ("outer_epochs", 0),
+        ("clip", 0.0),
+        ("clip", 1.0),
+        ("kl_target", 0.0),
+        ("adapted_layers", [0]),
+        ("adapted_layers", [4]),
+        ("adapted_layers", [-4]),
+        ("adapted_layers", []),
         ("max_kl", 0.0),
         ("max_kl", math.nan),
         ("cg_iters", 0),
@@ -236,6 +253,11 @@ def test_second_order_through_every_inner_optimizer(name: str) -> None:
         MAML, inner_optimizer=name, inner_lr=0.01, num_inner_steps=2, policy=PolicyConfig(hidden_sizes=[8])
     )
     fit(learner, RolloutDataModule(PointMass(horizon=5), meta_batch_size=2, fast_batch_size=2), 1)
+
+
+def test_credit_has_no_place_in_ppo() -> None:
+    with pytest.raises(ValueError, match="sampling_credit has no place in outer_optimizer ppo"):
+        MAML(sampling_credit=True, outer_optimizer="ppo")
 
 
 def test_spaces_must_be_boxes() -> None:

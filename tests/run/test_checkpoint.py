@@ -24,6 +24,8 @@ MODELS = {
     "FOMAML": model("FOMAML"),
     "FOMAML with Adam": model("FOMAML", outer_optimizer="adam", inner_optimizer="adam"),
     "FOMAML with statistics": model("FOMAML", policy=SMALL["policy"] | {"normalize_observations": True}),
+    "FOMAML with PPO": model("FOMAML", outer_optimizer="ppo", inner_loss="ratio"),
+    "Meta-SGD": model("MetaSGD"),
     "Reptile": model("Reptile", num_inner_steps=2),
     "Oracle": model("Oracle"),
 }

@@ -3,20 +3,20 @@
 from typing import Any, cast
 
 from meta_rl.algorithms.base import MetaLearner, Timer, box_size
-from meta_rl.algorithms.maml import TRPOLearner
+from meta_rl.algorithms.outer import ObjectiveLearner
 from meta_rl.envs import BatchedEnv
 from meta_rl.envs.observe_task import ObserveTask
 from meta_rl.policy import repeat
 from meta_rl.types import MetaBatch
 
 
-class Pretrained(TRPOLearner):
+class Pretrained(ObjectiveLearner):
     """TRPO on the episodes of all tasks as if they were of one; adaptation only happens when testing.
 
     `inner_lr` and `adapt_log_std` are those of testing, and `num_inner_steps` has no meaning here.
 
     Args:
-        **kwargs: Those of `TRPOLearner`.
+        **kwargs: Those of `ObjectiveLearner`.
     """
 
     pooled = True
@@ -37,7 +37,7 @@ class Oracle(Pretrained):
     Args:
         pooled: Whether the episodes of all tasks make one baseline and one normalisation. A linear baseline
             that sees the task cannot tell how it changes a state's value; one for each task can.
-        **kwargs: Those of `TRPOLearner`.
+        **kwargs: Those of `ObjectiveLearner`.
     """
 
     adapts = False

@@ -56,14 +56,7 @@ class LoadedPolicy(NamedTuple):
 
     def test_time(self, rates: Sequence[float] | None = None) -> InnerLoop:
         """Plain gradient steps, whatever optimizer training used, at `rates` or at those of training."""
-        inner = self.learner.inner
-        return InnerLoop(
-            self.learner.policy,
-            list(rates or inner.rates),
-            adapt_log_std=inner.adapt_log_std,
-            scale_by_variance=inner.scale_by_variance,
-            inner_loss=inner.loss,
-        )
+        return self.learner.inner.at_test(rates)
 
     def adaptation_table(self, env: BatchedEnv, tasks: Tensor, how: AdaptationSettings) -> pd.DataFrame:
         """Adapt to tasks [N, P] of `env`; the table of adaptation.csv. May raise a NonFiniteError."""

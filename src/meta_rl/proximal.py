@@ -1,0 +1,154 @@
+"""Proximal policy optimisation of the meta-objective (ProMP; Rothfuss et al. 2019, algorithm 1)."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from meta_rl import threads
+from meta_rl.distributions import Distribution
+from meta_rl.losses import clipped_loss, mean_kl
+from meta_rl.objective import Chunk, MetaObjective, flat_sum, over_tasks, unflatten
+from meta_rl.policy import repeat
+from meta_rl.types import Params
+
+LOWEST, HIGHEST = 1e-4, 1e4  # of the penalty's coefficient, so that it can find its way back
+
+
+class ProximalRecord(NamedTuple):
+    """What a step did."""
+
+    kl: float  # of the policies that sampled the support, after the step
+    penalty: float  # the coefficient that the step was taken with
+
+
+class ProximalAdam(torch.optim.Adam):
+    """Several epochs of Adam on one batch of episodes, as a single step.
+
+    The coefficient of the KL penalty follows what a step has led to (Schulman et al. 2017, section 4): it is
+    halved if the KL is below `kl_target` / 1.5, and doubled if it is above 1.5 `kl_target`. It is one of the
+    group's values, `kl_penalty`, and so part of the state.
+
+    Args:
+        params: What to optimise; one group.
+        lr: Adam's rate.
+        epochs: Steps of Adam.
+        kl_target: What the coefficient aims at, in nats per state.
+
+    Raises:
+        ValueError: for values outside their range.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-3, epochs: int = 5, kl_target: float = 0.01
+    ) -> None:
+        if epochs < 1:
+            raise ValueError(f"outer_epochs must be at least 1, got {epochs}")
+        if not 0 < kl_target < math.inf:
+            raise ValueError(f"kl_target must be positive and finite, got {kl_target}")
+        super().__init__(params, lr=lr)
+        self.param_groups[0].update(epochs=epochs, kl_target=kl_target, kl_penalty=1.0)
+        self.report: ProximalRecord | None = None
+
+    @property
+    def penalty(self) -> float:
+        """The KL penalty's coefficient at present."""
+        return self.param_groups[0]["kl_penalty"]
+
+    @torch.no_grad()
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, closure: Callable[[], object], kl: Callable[[], Tensor]
+    ) -> None:
+        """All epochs, the first with the gradient in `.grad`.
+
+        Args:
+            closure: Puts the gradient at the current parameters into `.grad`, for the epochs after the first.
+            kl: The KL at the current parameters from those before the step.
+        """
+        group = self.param_groups[0]
+        for epoch in range(group["epochs"]):
+            if epoch:
+                closure()
+            super().step()
+        reached, penalty = float(kl()), self.penalty
+        self.report = ProximalRecord(reached, penalty)
+        if reached > 1.5 * group["kl_target"]:
+            penalty = min(2 * penalty, HIGHEST)
+        elif reached < group["kl_target"] / 1.5:
+            penalty = max(penalty / 2, LOWEST)
+        group["kl_penalty"] = penalty
+
+
+class ProximalObjective(MetaObjective):
+    """The clipped surrogate loss of the adapted policies, and the KL of those that sampled the support.
+
+        mean_i L^clip_i(phi_i(theta)) + penalty * mean_i mean_j KL(pi_old_ij || pi_ij(theta))
+
+    Policy j of task i is the one after j inner steps, with which its episodes of that step were sampled. The
+    KL keeps them close to what they were, so that the episodes remain theirs (Rothfuss et al. 2019, equation
+    10). With no support both terms are of the query: plain PPO with a KL penalty.
+
+    Args:
+        clip: Half width of the interval around 1 in which a ratio has a gradient.
+        **kwargs: Those of `MetaObjective`.
+    """
+
+    def __init__(self, clip: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.clip = clip
+        self._sampled: list[list[Distribution]] = []  # of each chunk: the policies that sampled its support
+
+    def gradient(self, theta: Params, with_fisher: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """As of `MetaObjective`: at the old policies no ratio is clipped, and the KL has no gradient."""
+
+        def sampled(chunk: Chunk) -> list[Distribution]:
+            with torch.no_grad():
+                return self._forward_all(repeat(theta, len(chunk.query.mask)), chunk)[:-1]
+
+        self._sampled = threads.each(sampled, self._chunks())
+        return super().gradient(theta, with_fisher)
+
+    def gradient_at(self, theta: Params, penalty: float) -> list[Tensor]:
+        """The gradient at parameters that the episodes were not sampled with."""
+
+        def part(chunk: Chunk, sampled: list[Distribution], old: Distribution) -> Tensor:
+            tasks = len(chunk.query.mask)
+            leaves = {k: value.detach().requires_grad_() for k, value in repeat(theta, tasks).items()}
+            with torch.enable_grad():
+                *before, query = self._forward_all(leaves, chunk)
+                loss = vmap(lambda new, old, x: clipped_loss(new, old, x, self.clip))(query, old, chunk.query)
+                kl = self._kl(chunk, sampled or [old], before or [query])
+                total = (chunk.weights * (loss + penalty * kl)).sum()
+                return flat_sum(torch.autograd.grad(total, list(leaves.values()), materialize_grads=True))
+
+        gradient = self._mean(self._each(part))
+        return unflatten(gradient, list(theta.values()))
+
+    @torch.no_grad()
+    def kl_of_support(self, theta: Params) -> Tensor:
+        """Mean KL from the policies that sampled the support; from those of the query where there is none."""
+
+        def part(chunk: Chunk, sampled: list[Distribution], old: Distribution) -> Tensor:
+            *before, query = self._forward_all(repeat(theta, len(chunk.query.mask)), chunk)
+            return over_tasks(chunk.weights * self._kl(chunk, sampled or [old], before or [query]))
+
+        return self._mean(self._each(part))
+
+    def _each(self, part: Callable[[Chunk, list[Distribution], Distribution], Tensor]) -> list[Tensor]:
+        """What `part` returns of each chunk, its old policies before adaptation, and those of the query."""
+        triples = list(zip(self._chunks(), self._sampled, self._old, strict=True))
+        return threads.each(lambda triple: part(*triple), triples)
+
+    def _forward_all(self, theta: Params, chunk: Chunk) -> list[Distribution]:
+        """Of theta [n, ...]: distributions before each inner step on its episodes, and after the last one."""
+        params = self.inner.path(theta, chunk.support, self.first_order)
+        episodes = [*chunk.support, chunk.query]
+        return [self._distribution(p, x.observations) for p, x in zip(params, episodes, strict=True)]
+
+    def _kl(self, chunk: Chunk, old: list[Distribution], new: list[Distribution]) -> Tensor:
+        """Mean over the inner steps of the KL over each one's states: [n]."""
+        masks = [samples.mask for samples in chunk.support] or [chunk.query.mask]
+        return torch.stack([vmap(mean_kl)(*x) for x in zip(old, new, masks, strict=True)]).mean(0)
