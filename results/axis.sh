@@ -3,7 +3,7 @@
 #
 #   results/axis.sh FAMILY SEED [METHOD ...]        for example: results/axis.sh point_mass 1
 #
-# FAMILY: point_mass, ant_dir. All methods see as many environment steps as 60 (point_mass) or 50 (ant_dir) iterations of
+# FAMILY: point_mass, ant_dir. All methods see as many environment steps as 60 (point_mass) or 40 (ant_dir) iterations of
 # MAML; each is evaluated on unseen tasks in the end. One thread a run: two runs at once use two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,17 +14,17 @@ export WANDB_MODE=disabled OMP_NUM_THREADS=1
 methods() { # name | configuration | iterations on the point mass and on Ant | further arguments
     cat <<'END'
 es_maml          es_maml   ES       ES
-reptile          reptile   40       33
-fomaml           fomaml    60       50
-anil             anil      60       50
-meta_sgd         meta_sgd  60       50
-maml             maml      60       50
-maml_ratio       maml      60       50   --model.inner_loss ratio
-maml_loaded_dice maml      60       50   --model.inner_loss loaded_dice --model.dice_lambda 0.9
-fomaml_ppo       promp     60       50   --model.class_path meta_rl.algorithms.FOMAML
-maml_ppo         promp     60       50
-fomaml_adam      fomaml    60       50   --model.outer_optimizer adam --model.outer_lr 0.003
-maml_adam        maml      60       50   --model.outer_optimizer adam --model.outer_lr 0.003 --model.inner_loss ratio
+reptile          reptile   40       27
+fomaml           fomaml    60       40
+anil             anil      60       40
+meta_sgd         meta_sgd  60       40
+maml             maml      60       40
+maml_ratio       maml      60       40   --model.inner_loss ratio
+maml_loaded_dice maml      60       40   --model.inner_loss loaded_dice --model.dice_lambda 0.9
+fomaml_ppo       promp     60       40   --model.class_path meta_rl.algorithms.FOMAML
+maml_ppo         promp     60       40
+fomaml_adam      fomaml    60       40   --model.outer_optimizer adam --model.outer_lr 0.003
+maml_adam        maml      60       40   --model.outer_optimizer adam --model.outer_lr 0.003 --model.inner_loss ratio
 END
 }
 
