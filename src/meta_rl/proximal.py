@@ -50,6 +50,8 @@ class ProximalAdam(torch.optim.Adam):
         if not 0 < kl_target < math.inf:
             raise ValueError(f"kl_target must be positive and finite, got {kl_target}")
         super().__init__(params, lr=lr)
+        # The first two are settings, which a resumed run takes from its configuration; the third is state.
+        self.defaults.update(epochs=epochs, kl_target=kl_target)
         self.param_groups[0].update(epochs=epochs, kl_target=kl_target, kl_penalty=1.0)
         self.report: ProximalRecord | None = None
 

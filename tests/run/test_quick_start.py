@@ -35,5 +35,17 @@ def test_training_loads_no_compiler_and_no_plotting(tmp_path: Path) -> None:
     assert run(TRAIN.format(args=args)) == "figure hilbert optimize"
 
 
+def test_what_is_logged_reaches_callbacks_and_loggers(tmp_path: Path) -> None:
+    """Lightning's log is wrapped by the compiler's `disable`, for which a placeholder stands."""
+    args = ["--config=conf/fomaml_point_mass.yaml", "--trainer.max_steps=1", f"--runs_dir={tmp_path}"]
+    args += ["--data.meta_batch_size=2", "--data.fast_batch_size=2", "--trainer.logger=CSVLogger"]
+    args += [f"--trainer.logger.save_dir={tmp_path / 'logged'}", "--name=x"]
+    done = subprocess.run([sys.executable, "train.py", *args], capture_output=True, text=True, check=False)
+    assert "iteration 1/1  pre -" in done.stdout, done.stdout + done.stderr
+    assert (tmp_path / "x/checkpoints/best.ckpt").exists()
+    (logged,) = (tmp_path / "logged").rglob("metrics.csv")
+    assert "return_post" in logged.read_text()
+
+
 def test_what_lightning_needs_is_imported_after_all() -> None:
     assert run(ANOTHER_LIGHTNING) == "lightning.pytorch.trainer.trainer"

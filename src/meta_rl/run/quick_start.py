@@ -6,7 +6,7 @@ of that import their names stand for placeholders. Whoever imports them afterwar
 """
 
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 NOT_NEEDED = (
@@ -27,7 +27,7 @@ class _AnyType(type):
         return cls
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return args[0] if len(args) == 1 and callable(args[0]) else cls
+        return args[0] if args and isinstance(args[0], FunctionType) else cls
 
 
 class _Anything(metaclass=_AnyType): ...
