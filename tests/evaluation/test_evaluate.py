@@ -293,13 +293,13 @@ def ant(config: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_videos_of_two_tasks(ant: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main([*ant, "--video", "--output", str(tmp_path)]) == 0
-    files = sorted((tmp_path / "video").iterdir())
+    files = sorted((tmp_path / "video").glob("*.mp4"))
     directions = evaluated(tmp_path)["direction"][::3].tolist()
     other = directions.index(-directions[0])
     assert [file.name for file in files] == ["task-0.mp4", f"task-{other}.mp4"]
     assert str(files[1]) in capsys.readouterr().out
     assert main([*ant, "--video", "1", "--output", str(tmp_path)]) == 0
-    assert [file.name for file in (tmp_path / "video").iterdir()] == ["task-0.mp4"]
+    assert sorted(file.name for file in (tmp_path / "video").iterdir()) == ["task-0.gif", "task-0.mp4"]
 
 
 def test_watching_changes_no_number(ant: list[str], tmp_path: Path) -> None:

@@ -109,8 +109,9 @@ def test_every_video_has_a_panel_a_step(
     folder = tmp_path / "video"
     folder.mkdir()
     (folder / "task-7.mp4").touch()
+    (folder / "task-7.gif").touch()
     assert write_videos(policy, TASKS, 2, HOW, folder) == [folder / "task-0.mp4", folder / "task-2.mp4"]
-    assert not (folder / "task-7.mp4").exists()
+    assert not list(folder.glob("task-7.*"))
     title, panels, dt = written["task-2.mp4"]
     assert (title, dt) == ("tiny, untrained, task 2: direction -1", 0.02)
     assert [panel.caption for panel in panels] == ["before", "after 1 step", "after 2 steps"]

@@ -5,10 +5,11 @@ from pathlib import Path
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from PIL import Image
 
 from meta_rl.errors import UserError
 from meta_rl.show import video
-from meta_rl.show.video import GAP, LINE, Panel, check_ffmpeg, write_video
+from meta_rl.show.video import GAP, GIF_WIDTH, LINE, Panel, check_ffmpeg, write_video
 
 
 def colour(state: np.ndarray) -> np.ndarray:
@@ -39,6 +40,19 @@ def test_panels_stand_side_by_side_in_real_time(tmp_path: Path) -> None:
     np.testing.assert_allclose(left[:5], [0, 40, 80, 120, 120], atol=6)
     pale = 60 // 2 + 128
     np.testing.assert_allclose(right[:5], [20, 60, pale, pale, pale], atol=6)
+
+
+def test_a_gif_shows_the_same_with_fewer_pictures(tmp_path: Path) -> None:
+    shades = [10 * i for i in range(20)]
+    write_video(tmp_path / "a.mp4", colour, "a title", [panel("", shades)] * 3, dt=0.02)
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.size[0] == GIF_WIDTH
+        assert gif.info["duration"] == 60
+        seen = []
+        for i in range(7):
+            gif.seek(i)
+            seen.append(np.asarray(gif.convert("L"))[-10, 100])
+    np.testing.assert_allclose(seen, shades[::3], atol=12)
 
 
 def test_the_captions_are_written(tmp_path: Path) -> None:

@@ -121,7 +121,9 @@ def evaluate(source: Path, output: Path, evaluation: Evaluation, alone: bool = T
     if showing.videos:
         start = time.perf_counter()
         videos = write_videos(policy, tasks, showing.videos, how, output / "video")
-        print(f"{time.perf_counter() - start:.1f} s; wrote {', '.join(map(str, videos))}", flush=True)
+        print(
+            f"{time.perf_counter() - start:.1f} s; wrote {', '.join(map(str, videos))}, with GIFs", flush=True
+        )
     if mode:
         name = policy.config["name"] or source.stem
         config = policy.config | {"evaluation": {"source": str(source), **how._asdict()}}

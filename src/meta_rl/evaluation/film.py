@@ -73,9 +73,12 @@ def record(policy: LoadedPolicy, params: Params, tasks: Tensor, streams: TaskStr
 def write_videos(
     policy: LoadedPolicy, tasks: Tensor, number: int, how: AdaptationSettings, folder: Path
 ) -> list[Path]:
-    """An MP4 of each of the first `number` different tasks: an episode after every gradient step.
+    """An MP4 and a GIF of each of the first `number` different tasks: an episode after every gradient step.
 
     They replace those of an earlier evaluation. All episodes of a task meet the same noise.
+
+    Returns:
+        The paths of the MP4s; each GIF lies beside its own.
 
     Raises:
         UserError: if nothing can be drawn.
@@ -88,7 +91,7 @@ def write_videos(
         for params in adapted_stages(policy, tasks, how)
     ]
     folder.mkdir(exist_ok=True)
-    for old in folder.glob("task-*.mp4"):
+    for old in (*folder.glob("task-*.mp4"), *folder.glob("task-*.gif")):
         old.unlink()
     files = []
     with Drawing(env.model) as drawing:

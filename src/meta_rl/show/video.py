@@ -1,4 +1,4 @@
-"""Episodes side by side as an MP4 in real time."""
+"""Episodes side by side, as an MP4 and a GIF in real time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
@@ -17,6 +17,7 @@ LINE, GAP, MARGIN = 26, 4, 8  # pixels
 FONT = ImageFont.load_default(size=15)
 PAPER, INK = 255, 0
 SECONDS_AT_THE_END = 1  # the last frame stays, so that it can be read
+GIF_SECONDS, GIF_WIDTH, COLOURS = 0.06, 600, 32  # between two pictures of a GIF; pixels; of its palette
 
 Picture = NDArray[np.uint8]  # [height, width, 3]
 Draw = Callable[[NDArray[np.float64]], Picture]
@@ -40,24 +41,49 @@ def check_ffmpeg() -> None:
 
 
 def write_video(path: Path, draw: Draw, title: str, panels: Sequence[Panel], dt: float) -> None:
-    """Write episodes side by side as an MP4 in real time. The last picture of one that has ended stays, pale.
+    """Write episodes side by side in real time, as an MP4, and beside it as a smaller GIF.
+
+    The last picture of an episode that has ended stays, pale.
 
     Args:
-        path: The file to write; an existing one is replaced.
+        path: The MP4 to write; existing files are replaced.
         draw: Makes an RGB picture [height, width, 3] of a state; height and width are even, and never change.
         title: One line above all panels; the time stands beside it.
         panels: The episodes, from left to right.
         dt: Simulated time between two states in s.
     """
-    steps = max(len(panel.states) for panel in panels)
-    moving = [_frames(draw, panel) for panel in panels]
+    stride = max(1, round(GIF_SECONDS / dt))
+    kept: list[Image.Image] = []
     # The codec wants even sizes, and no more than that.
     writer: Any = imageio.get_writer(path, "FFMPEG", fps=1 / dt, quality=7, macro_block_size=2)
     with writer:
-        for step in range(steps + round(SECONDS_AT_THE_END / dt)):
-            row = _side_by_side([next(frames) for frames in moving])
-            heading = _text(title, f"{min(step, steps - 1) * dt:.2f} s", row.shape[1])
-            writer.append_data(np.concatenate([heading, row]))
+        for step, picture in enumerate(_film(draw, title, panels, dt)):
+            writer.append_data(picture)
+            if step % stride == 0:
+                kept.append(_for_gif(picture))
+    # One palette for all pictures, so that only what moves is stored anew.
+    some = kept[:: len(kept) // 4 + 1]
+    palette = Image.fromarray(np.concatenate([np.asarray(picture) for picture in some])).quantize(COLOURS)
+    first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in kept]
+    milliseconds = round(1000 * stride * dt)
+    first.save(path.with_suffix(".gif"), save_all=True, append_images=others, duration=milliseconds, loop=0)
+
+
+def _film(draw: Draw, title: str, panels: Sequence[Panel], dt: float) -> Iterator[Picture]:
+    """All pictures, the heading included."""
+    steps = max(len(panel.states) for panel in panels)
+    moving = [_frames(draw, panel) for panel in panels]
+    for step in range(steps + round(SECONDS_AT_THE_END / dt)):
+        row = _side_by_side([next(frames) for frames in moving])
+        heading = _text(title, f"{min(step, steps - 1) * dt:.2f} s", row.shape[1])
+        yield np.concatenate([heading, row])
+
+
+def _for_gif(picture: Picture) -> Image.Image:
+    """A picture of at most `GIF_WIDTH`."""
+    image = Image.fromarray(picture)
+    image.thumbnail((GIF_WIDTH, image.height))
+    return image
 
 
 def _frames(draw: Draw, panel: Panel) -> Iterator[Picture]:
