@@ -62,7 +62,7 @@ def write_video(path: Path, draw: Draw, title: str, panels: Sequence[Panel], dt:
             if step % stride == 0:
                 kept.append(_for_gif(picture))
     # One palette for all pictures, so that only what moves is stored anew.
-    some = kept[:: len(kept) // 4 + 1]
+    some = kept[:: len(kept) // 10 + 1]
     palette = Image.fromarray(np.concatenate([np.asarray(picture) for picture in some])).quantize(COLOURS)
     first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in kept]
     milliseconds = round(1000 * stride * dt)
