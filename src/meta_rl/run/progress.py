@@ -11,7 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LINES = 10  # where the output is not a terminal
+# Between two lines, where the output is no terminal: at least, and a share of the time so far.
+SECONDS, SHARE = 10, 0.05
 
 
 class Progress(ProgressBar):
@@ -45,7 +46,7 @@ class Progress(ProgressBar):
         if self.bar is not None:
             self.bar.set_description_str(self._describe(trainer), refresh=False)
             self.bar.update(trainer.global_step - self.bar.n)
-        elif time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
+        elif time.monotonic() > self.printed + max(SECONDS, SHARE * (self.printed - self.start)):
             self._print_line(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
