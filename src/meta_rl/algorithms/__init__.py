@@ -2,8 +2,19 @@
 
 from meta_rl.algorithms.base import MetaLearner
 from meta_rl.algorithms.controls import Oracle, Pretrained, Random
+from meta_rl.algorithms.es_maml import ESMAML
 from meta_rl.algorithms.maml import FOMAML, MAML
 from meta_rl.algorithms.reptile import Reptile
 from meta_rl.policy import PolicyConfig
 
-__all__ = ["FOMAML", "MAML", "MetaLearner", "Oracle", "PolicyConfig", "Pretrained", "Random", "Reptile"]
+__all__ = [
+    "ESMAML",
+    "FOMAML",
+    "MAML",
+    "MetaLearner",
+    "Oracle",
+    "PolicyConfig",
+    "Pretrained",
+    "Random",
+    "Reptile",
+]

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import UserError, one_line
 from meta_rl.evaluation.curve import adaptation_curve, adaptation_frame
+from meta_rl.evolution import EvolutionStrategy
 from meta_rl.inner import InnerLoop
 from meta_rl.run.arguments import is_config
 from meta_rl.run.checkpoint import load_checkpoint
@@ -55,11 +57,13 @@ class LoadedPolicy(NamedTuple):
         return DEFAULT_GRADIENT_STEPS if asked is None else asked
 
     def test_time(self, rates: Sequence[float] | None = None) -> InnerLoop:
-        """Plain gradient steps, whatever optimizer training used, at `rates` or at those of training."""
-        inner = self.learner.inner
-        return InnerLoop(
+        """Plain steps, whatever optimizer training used, at `rates` or at those of training."""
+        inner, make = self.learner.inner, InnerLoop
+        if isinstance(inner, EvolutionStrategy):
+            make = partial(EvolutionStrategy, inner_sigma=inner.sigma)
+        return make(
             self.learner.policy,
-            list(rates or inner.rates),
+            inner_lr=list(rates or inner.rates),
             adapt_log_std=inner.adapt_log_std,
             scale_by_variance=inner.scale_by_variance,
             inner_loss=inner.loss,
