@@ -14,7 +14,7 @@ class EvolutionStrategy(InnerLoop):
     """Steps along the slope of the returns that antithetic perturbations of a task's parameters show.
 
     Each of the K episodes of a step has perturbed parameters of its own. Their returns are divided by their
-    standard deviation over the task's episodes, so that a rate does not depend on the rewards' scale. With z the
+    standard deviation over the task's episodes, so that a rate is free of the rewards' scale. With z the
     normalised returns and s = 1 or -1 the signs in the pairs, the parameters move by
 
         rate / (K sigma)  sum_k  z_k s_k g_k

@@ -25,6 +25,8 @@ MODELS = {
     "FOMAML with Adam": model("FOMAML", outer_optimizer="adam", inner_optimizer="adam"),
     "FOMAML with statistics": model("FOMAML", policy=SMALL["policy"] | {"normalize_observations": True}),
     "Reptile": model("Reptile", num_inner_steps=2),
+    "ES-MAML": model("ESMAML", perturbations=2),
+    "ES-MAML by ES": model("ESMAML", perturbations=2, adaptation="es"),
     "Oracle": model("Oracle"),
 }
 
