@@ -23,6 +23,7 @@ from torch.nn.utils import parameters_to_vector
 from helpers import fit
 from meta_rl import threads
 from meta_rl.algorithms import (
+    ESMAML,
     FOMAML,
     MAML,
     MetaLearner,
@@ -46,6 +47,13 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict
     "FOMAML": (FOMAML, {}, PointMass, {"horizon": 10}),
     "FOMAML, statistics": (FOMAML, {"policy": STATISTICS}, PointMass, {"horizon": 10}),
     "Reptile": (Reptile, {}, PointMass, {"horizon": 10}),
+    "ES-MAML, statistics": (ESMAML, {"perturbations": 4, "policy": STATISTICS}, PointMass, {"horizon": 10}),
+    "ES-MAML by ES": (
+        ESMAML,
+        {"perturbations": 2, "adaptation": "es", "num_inner_steps": 2},
+        PointMass,
+        {"horizon": 10},
+    ),
     "Pretrained": (Pretrained, {}, PointMass, {"horizon": 10}),
     "Oracle": (Oracle, {}, PointMass, {"horizon": 10}),
     "Oracle, not pooled, statistics": (
@@ -62,7 +70,14 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv], dict
 }
 SIZES = {  # ranks that train together, and what
     2: tuple(CASES),
-    4: ("MAML", "FOMAML, statistics", "Reptile", "Oracle, not pooled, statistics", "FOMAML on Ant"),
+    4: (
+        "MAML",
+        "FOMAML, statistics",
+        "Reptile",
+        "ES-MAML by ES",
+        "Oracle, not pooled, statistics",
+        "FOMAML on Ant",
+    ),
 }
 MEASURED = ("time", "memory", "env_steps_per_s")  # what no two runs have in common
 
@@ -75,7 +90,8 @@ def train(case: str, precision: str, steps: int, size: int) -> tuple[torch.Tenso
         strategy = DDPStrategy(cluster_environment=LightningEnvironment(), process_group_backend="gloo")
         together = {"devices": size, "strategy": strategy}
     learner = make(**arguments)
-    data = RolloutDataModule(env(**env_arguments), 8, 3, bootstrap_horizon="bootstrap" in case)
+    episodes = 4 if "by ES" in case else 3
+    data = RolloutDataModule(env(**env_arguments), 8, episodes, bootstrap_horizon="bootstrap" in case)
     trainer = fit(learner, data, steps, precision=precision, **together)
     logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith(MEASURED)}
     statistics = [x for x in learner.policy.buffers() if x.is_floating_point()]

@@ -128,7 +128,7 @@ def test_the_smaller_change_logs_its_columns(folder: Path) -> None:
     assert {"return_step_0", "return_step_1", "return_step_2"} <= columns
 
 
-@pytest.mark.parametrize("algorithm", ["MAML", "Reptile", "Pretrained"])
+@pytest.mark.parametrize("algorithm", ["MAML", "Reptile", "ES_MAML", "Pretrained"])
 def test_every_column_of_metrics_is_explained(folder: Path, algorithm: str) -> None:
     explained = set(
         re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.+?)\|", (DOCS / "runs.md").read_text(), re.M)))

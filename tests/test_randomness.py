@@ -28,3 +28,11 @@ def test_every_task_and_purpose_has_numbers_of_its_own() -> None:
     purposes = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)]
     drawn = {tuple(row.flatten().tolist()) for p in purposes for row in numbers(TaskStreams(*p), 4)}
     assert len(drawn) == 16
+
+
+def test_tasks_that_are_alike_draw_the_same_numbers() -> None:
+    whole = numbers(TaskStreams(1, alike=2), 6)
+    assert whole[::2].equal(whole[1::2])
+    assert whole[::2].equal(numbers(TaskStreams(1), 3))
+    assert numbers(TaskStreams(1, first=2, alike=2), 4).equal(whole[2:])
+    assert numbers(TaskStreams(1, alike=2).part(slice(3, 6)), 3).equal(whole[3:])

@@ -10,7 +10,7 @@ from torch.nn.utils import parameters_to_vector
 
 from helpers import fit
 from meta_rl import threads
-from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
+from meta_rl.algorithms import ESMAML, FOMAML, MAML, MetaLearner, Oracle, PolicyConfig, Pretrained, Reptile
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 
@@ -25,6 +25,12 @@ CASES: dict[str, tuple[type[MetaLearner], dict[str, Any], type[BatchedEnv]]] = {
         AntDirection,
     ),
     "Reptile": (Reptile, {"policy": PolicyConfig([8])}, PointMass),
+    "ES-MAML": (ESMAML, {"policy": STATISTICS, "perturbations": 2}, PointMass),
+    "ES-MAML by ES": (
+        ESMAML,
+        {"policy": PolicyConfig([8]), "perturbations": 2, "adaptation": "es"},
+        PointMass,
+    ),
     "Pretrained": (Pretrained, {"policy": PolicyConfig([8])}, PointMass),
     "Pretrained, statistics": (Pretrained, {"policy": STATISTICS}, PointMass),
     "Oracle on Ant": (Oracle, {"policy": STATISTICS}, AntDirection),
@@ -36,7 +42,7 @@ def trained(number: int, case: str, tasks: int) -> tuple[torch.Tensor, dict[str,
     make, arguments, env = CASES[case]
     threads.use(number)
     learner = make(**arguments)
-    trainer = fit(learner, RolloutDataModule(env(horizon=10), tasks, 3), 2)
+    trainer = fit(learner, RolloutDataModule(env(horizon=10), tasks, 4 if "by ES" in case else 3), 2)
     clock = ("time", "memory", "env_steps_per_s")
     logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith(clock)}
     statistics = [x for x in learner.policy.buffers() if x.is_floating_point()]

@@ -82,16 +82,32 @@ class RolloutDataModule(L.LightningDataModule):
         return slice(ranks.index() * tasks, (ranks.index() + 1) * tasks)
 
     def collect(
-        self, policy: nn.Module, params: Params, tasks: Tensor, iteration: int, phase: int
+        self,
+        policy: nn.Module,
+        params: Params,
+        tasks: Tensor,
+        iteration: int,
+        phase: int,
+        sigma: float = 0.0,
+        alike: int = 1,
     ) -> Experience:
         """Episodes of per-task parameters [N, ...] on `tasks`, from the streams of (iteration, phase).
+
+        Args:
+            policy: The policy.
+            params: The parameters.
+            tasks: [N, P]; all ranks have as many, one after the other.
+            iteration: The meta-iteration.
+            phase: What the episodes are for.
+            sigma: As in `Sampler.collect`.
+            alike: As in `TaskStreams`.
 
         Raises:
             NonFiniteError: as `Sampler.collect`; its dump says where it happened.
         """
         try:
-            streams = TaskStreams(self.seed, iteration, phase, self.share().start)
-            return self.sampler.collect(policy, params, tasks, streams)
+            streams = TaskStreams(self.seed, iteration, phase, ranks.index() * len(tasks), alike)
+            return self.sampler.collect(policy, params, tasks, streams, sigma)
         except NonFiniteError as error:
             error.dump |= {"iteration": iteration, "phase": int(phase), "tasks": tasks, "params": params}
             error.dump |= {"statistics": dict(policy.named_buffers())}

@@ -27,6 +27,9 @@ from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 POSITIVE = {"eps_root": 1e-16, "initial_scale": 1e-16, "initial_accumulator_value": 1e-16}
 
 Loss = Literal["reinforce", "ratio", "dice", "tmaml", "loaded_dice"]
+# collect(params, step) gives episodes of per-task parameters [N, ...] after so many steps. A loop that
+# perturbs the parameters needs a third argument, the `sigma` of `Sampler.collect`.
+Collect = Callable[..., Experience]
 LOSSES = {"reinforce": reinforce_loss, "ratio": ratio_loss, "dice": dice_loss, "tmaml": tmaml_loss}
 
 
@@ -120,10 +123,25 @@ class InnerLoop:
 
         With `first_order` an update has no derivative but that by the learned rates.
         """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not first_order):
+            grads = self._gradients(acting(adapted.params), samples)
+        return self.descend(adapted, grads, first_order)
+
+    def advance(self, adapted: Adapted, collect: Collect, episodes: Experience | None = None) -> Adapted:
+        """One step on fresh episodes.
+
+        Args:
+            adapted: Where it begins.
+            collect: Collects what the step is taken on.
+            episodes: Those of `adapted.params`, where there are some already.
+        """
+        return self.step(adapted, (episodes or collect(adapted.params, adapted.steps)).samples)
+
+    def descend(self, adapted: Adapted, grads: Params, first_order: bool = False) -> Adapted:
+        """The optimizer's step, at the step's rate, from the gradients [N, ...] of every task's loss."""
         params, optimizer, state, steps = adapted
         moving = acting(params)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not first_order):
-            grads = self._gradients(moving, samples)
             updates, state = optimizer.update(grads, state, params=moving, inplace=False)
             rate: float | Tensor = self.rates[min(steps, len(self.rates) - 1)]
             if self.scale_by_variance:
@@ -226,12 +244,12 @@ def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformati
 
 @torch.no_grad()
 def adaptation(
-    inner: InnerLoop, params: Params, gradient_steps: int, collect: Callable[[Params, int], Experience]
+    inner: InnerLoop, params: Params, gradient_steps: int, collect: Collect
 ) -> Iterator[tuple[Adapted, Experience]]:
     """Adapt to all tasks: the parameters after 0, 1, ..., `gradient_steps` steps, each with episodes of them.
 
-    A step is taken on the episodes that came with the parameters before it. Training, evaluation and film all
-    adapt this way; in MAML's terms, the last pair is the query and those before it are the support:
+    A gradient step is taken on the episodes that came with the parameters before it. Training, evaluation and
+    film all adapt this way; in MAML's terms, the last pair is the query and those before it are the support:
 
         *support, (adapted, query) = adaptation(inner, params, 1, collect)
 
@@ -239,11 +257,11 @@ def adaptation(
         inner: Takes the gradient steps.
         params: [N, ...] where every task starts.
         gradient_steps: How many; 0 or more.
-        collect: Episodes of per-task parameters [N, ...] after so many gradient steps.
+        collect: Collects episodes.
     """
     adapted = inner.start(params)
     for step in range(gradient_steps + 1):
         episodes = collect(adapted.params, step)
         yield adapted, episodes
         if step < gradient_steps:
-            adapted = inner.step(adapted, episodes.samples)
+            adapted = inner.advance(adapted, collect, episodes)

@@ -231,7 +231,14 @@ class RunningNormalizer(nn.Module):
 
 
 def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Distribution:
-    """Action distributions of per-task parameters [N, ...] at observations [N, B, O], one for every state."""
+    """Action distributions of per-task parameters [N, ...] at observations [N, B, O], one for every state.
+
+    With M rows of parameters a task, [N * M, ...], each is for its share of the task's states, B / M of them.
+    """
+    rows = len(next(iter(params.values())))
+    if rows != len(observations):
+        shares = distribution(policy, params, observations.reshape(rows, -1, observations.shape[-1]))
+        return shares._make(x.reshape(*observations.shape[:2], -1) for x in shares)
     if type(policy) in (GaussianMLP, CategoricalMLP):  # a class derived from one may have another `forward`
         return cast(MLPPolicy, policy).forward_tasks(params, observations).expanded()
 

@@ -25,6 +25,7 @@ class Phase(IntEnum):
     EVALUATION_TASKS = 3
     EVALUATION_EPISODES = 4
     EVALUATION_SHOWN = 5  # in videos and windows
+    PERTURBATIONS = 6  # of the meta-parameters
     SUPPORT = 16
 
 
@@ -42,17 +43,18 @@ class TaskStreams:
         iteration: Number of the meta-iteration, from 0.
         phase: What the episodes are for, a `Phase` plus the inner step.
         first: Index of the batch's first task among all tasks of the iteration.
+        alike: So many tasks, one after the other, draw the same numbers (common random numbers).
     """
 
-    def __init__(self, seed: int, iteration: int = 0, phase: int = 0, first: int = 0) -> None:
+    def __init__(self, seed: int, iteration: int = 0, phase: int = 0, first: int = 0, alike: int = 1) -> None:
         self.purpose = seed, iteration, phase
-        self.first = first
+        self.first, self.alike = first, alike
         self._generators: list[torch.Generator] = []
 
     def part(self, tasks: slice) -> "TaskStreams":
         """The streams of some of the tasks. They are the same streams: draws from either go on in both."""
         self._prepare(tasks.stop)
-        part = TaskStreams(*self.purpose, self.first + tasks.start)
+        part = TaskStreams(*self.purpose, self.first + tasks.start, self.alike)
         part._generators = self._generators[tasks]
         return part
 
@@ -67,4 +69,4 @@ class TaskStreams:
 
     def _prepare(self, tasks: int) -> None:
         for index in range(len(self._generators), tasks):
-            self._generators.append(generator(*self.purpose, self.first + index))
+            self._generators.append(generator(*self.purpose, (self.first + index) // self.alike))

@@ -13,6 +13,7 @@ from meta_rl.distributions import Categorical, Gaussian
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import Failure, UserError
 from meta_rl.failures import OnFailure, Trace, find_failures, finite, judge, warn
+from meta_rl.perturbations import draw_directions, perturbed
 from meta_rl.policy import distribution
 from meta_rl.randomness import TaskStreams
 from meta_rl.types import Experience, Params, Trajectories, pack
@@ -43,14 +44,24 @@ class Sampler:
         self._warned: tuple[int, int] | None = None  # seed and iteration of the last warning
 
     @torch.no_grad()
-    def collect(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Experience:
+    def collect(
+        self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams, sigma: float = 0.0
+    ) -> Experience:
         """Roll out per-task parameters [N, ...] on tasks [N, P] and prepare the losses' samples.
 
+        With a `sigma` every episode has parameters of its own, in antithetic pairs along random directions,
+        which the result holds (`perturbations`).
+
         Raises:
+            UserError: for pairs from an odd number of episodes.
             NonFiniteError: if an action is not finite; an `EpisodeError` if an episode failed and that is
                 to stop the run, or more than half of them failed. All ranks raise it.
         """
         start = time.perf_counter()
+        directions = None
+        if sigma:
+            directions = draw_directions(streams, params, self._pairs())
+            params = perturbed(params, directions, sigma)
         episodes, trace, reported = self._play(policy, params, tasks, streams)
         failures = find_failures(trace, episodes.truncated, reported)
         judge(episodes, trace, failures, self.on_failure, streams.first)
@@ -58,7 +69,8 @@ class Sampler:
             self._warned = streams.purpose[:2]
             warn(failures, streams.first)
         samples, scale, explained = self.estimator(episodes)
-        entropy = distribution(policy, params, samples.observations[:, :1]).entropy()
+        first = {name: value[:: len(value) // len(tasks)] for name, value in params.items()}
+        entropy = distribution(policy, first, samples.observations[:, :1]).entropy()
         outside = self._outside(episodes.actions).to(episodes.mask.dtype).mean(-1) * episodes.mask
         return Experience(
             samples=pack(samples),
@@ -70,7 +82,17 @@ class Sampler:
             entropy=entropy.squeeze(1),
             diverged=len(failures),
             seconds=time.perf_counter() - start,
+            directions=directions,
         )
+
+    def _pairs(self) -> int:
+        pairs, left = divmod(self.episodes, 2)
+        if left:
+            raise UserError(
+                "data.fast_batch_size (--episodes of evaluate.py): adaptation by ES takes episodes in pairs, "
+                f"got {self.episodes}; choose an even number"
+            )
+        return pairs
 
     def _outside(self, actions: Tensor) -> Tensor:
         """Which action components the environment will clip; none of discrete actions."""
@@ -78,7 +100,7 @@ class Sampler:
 
     @torch.no_grad()
     def rollout(self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams) -> Trajectories:
-        """Episodes [N, K, T, ...] of per-task parameters [N, ...] on tasks [N, P].
+        """Episodes [N, K, T, ...] of parameters [N, ...], or [N * M, ...] for K / M each, on tasks [N, P].
 
         Raises:
             UserError: if the environment's tensors do not have the shapes that `BatchedEnv` asks for.
@@ -96,10 +118,12 @@ class Sampler:
         envs = self._clones(min(threads.number(), len(tasks)))
         cuts = [len(tasks) * i // len(envs) for i in range(len(envs) + 1)]
         parts = [slice(*ends) for ends in pairwise(cuts)]
+        share = len(next(iter(params.values()))) // len(tasks)  # rows of parameters a task
 
         def play(job: tuple[BatchedEnv, slice, TaskStreams]) -> tuple[Trajectories, Trace, list[Failure]]:
             env, part, own_streams = job
-            own_params = {name: value[part] for name, value in params.items()}
+            rows = slice(part.start * share, part.stop * share)
+            own_params = {name: value[rows] for name, value in params.items()}
             episodes, trace = play_episodes(env, self.episodes, policy, own_params, tasks[part], own_streams)
             return episodes, trace, [f._replace(task=part.start + f.task) for f in env.failures]
 
@@ -125,7 +149,7 @@ class Sampler:
 def play_episodes(
     env: BatchedEnv, episodes: int, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
 ) -> tuple[Trajectories, Trace]:
-    """Episodes of per-task parameters [N, ...] on tasks [N, P], and what the environment returned in them."""
+    """Episodes of parameters [N, ...] or [N * M, ...] on tasks [N, P], and what the environment returned."""
     # Nothing here may wait for a GPU: what failed is noted in tensors, and looked at after the last step.
     n, space = len(tasks), env.action_space
     kind, size = (Categorical, space.n) if isinstance(space, Discrete) else (Gaussian, space.shape[0])

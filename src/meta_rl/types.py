@@ -57,6 +57,7 @@ class Experience(NamedTuple):
     entropy: Tensor  # [N] of the action distribution at the first state, in nats
     diverged: int  # episodes that failed: their simulation, or a number of it that is not finite
     seconds: float  # wall time of the rollout and the baseline
+    directions: Params | None = None  # [N, K / 2, ...] of antithetic perturbations: each episode had its own
 
     def metrics(self, suffix: str) -> dict[str, float]:
         """Mean and spread over the tasks of all ranks, under names that end in `suffix`: `pre` or `post`."""

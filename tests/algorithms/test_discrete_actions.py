@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from helpers import LENGTHS, finite_differences, fit, flatten, theta_of, unflatten
 from meta_rl.advantages import AdvantageEstimator
-from meta_rl.algorithms import FOMAML, MAML, MetaLearner, Oracle, Pretrained, Reptile
+from meta_rl.algorithms import ESMAML, FOMAML, MAML, MetaLearner, Oracle, Pretrained, Reptile
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import ActionReward, GymnasiumEnv
 from meta_rl.errors import NonFiniteError, UserError
@@ -117,7 +117,7 @@ def test_fomaml_learns_to_adapt() -> None:
     assert float(trainer.callback_metrics["saturation_post"]) == 0
 
 
-@pytest.mark.parametrize("algorithm", [MAML, Reptile, Pretrained, Oracle])
+@pytest.mark.parametrize("algorithm", [MAML, Reptile, ESMAML, Pretrained, Oracle])
 def test_every_algorithm_trains(algorithm: type[MetaLearner]) -> None:
     learner = algorithm(policy=SMALL)
     fit(learner, RolloutDataModule(Sides(), meta_batch_size=4, fast_batch_size=4), 2)

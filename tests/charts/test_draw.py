@@ -13,7 +13,8 @@ from PIL import Image
 
 from meta_rl.charts.chart import Chart, Panel
 from meta_rl.charts.draw import draw, specification
-from meta_rl.charts.looks import DASHED, GREY, looks
+from meta_rl.charts.looks import DASHED, GREY, Look, looks
+from meta_rl.report.groups import ORDER
 
 CHARTS = samples.report().charts
 
@@ -63,6 +64,16 @@ def test_methods_look_the_same_in_every_figure_and_published_ones_are_grey() -> 
     assert before != after
     published = everywhere[0]["MAML, published"]
     assert (published.colour, published.dashes) == (GREY, DASHED)
+
+
+def test_every_method_has_a_look_that_does_not_depend_on_the_others() -> None:
+    def found(*names: str) -> dict[str, Look]:
+        lines = tuple(samples.series(name, samples.frame([0], [0])) for name in names)
+        return looks(Chart("x", "", "", (Panel("", "", "", lines),)))
+
+    together = found(*ORDER)
+    assert len({(look.colour, look.shape) for look in together.values()}) == len(ORDER)
+    assert together == {name: found("first", name)[name] for name in ORDER}
 
 
 def test_looks_differ_even_where_there_are_more_than_colours() -> None:

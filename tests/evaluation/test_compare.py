@@ -59,6 +59,26 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
+def test_a_policy_that_adapts_by_evolution_strategies_does_so_here_too(
+    lab: Lab, capsys: pytest.CaptureFixture
+) -> None:
+    same = {"bias": 0.3, "inner_lr": 0.1}
+    runs = [
+        lab.run("gradient", "ESMAML", **same),
+        lab.run("es", "ESMAML", adaptation="es", inner_sigma=0.5, **same),
+    ]
+    assert lab.compare(*runs) == 0
+    means = lab.table().pivot(index="gradient_step", columns="method", values="mean")
+    assert means["gradient"][0] == means["es"][0]
+    assert means["gradient"][1] != means["es"][1]
+    other = lab.run("other", "ESMAML", adaptation="es", inner_sigma=0.1, **same)
+    assert lab.compare(runs[1], other) == 0
+    assert lab.table()["mean"][1] != lab.table()["mean"][4]
+    assert lab.compare(*runs, options=[*FEW, "--episodes", "3"]) == 2
+    message = "adaptation by ES takes episodes in pairs, got 3; choose an even number"
+    assert message in capsys.readouterr().err
+
+
 def test_one_table_and_one_figure_of_all_methods(lab: Lab, capsys: pytest.CaptureFixture) -> None:
     runs = [
         lab.run("mine", "FOMAML", bias=0.1),

@@ -25,6 +25,12 @@ def test_seeds_belong_together(tmp_path: Path) -> None:
     assert find_factors(groups) == []
 
 
+def test_every_method_has_its_name_and_its_place(tmp_path: Path) -> None:
+    methods = ("Random", "ESMAML", "Mine", "Oracle", "Reptile", "Pretrained", "FOMAML", "MAML")
+    names = ["MAML", "FOMAML", "Reptile", "ES-MAML", "pretrained", "oracle", "random", "Mine"]
+    assert [g.method for g in groups_of(tmp_path, *({"method": method} for method in methods))] == names
+
+
 def test_labels_name_what_differs(tmp_path: Path) -> None:
     settings = [{"inner_lr": 0.5}, {"inner_lr": 0.1}, {"inner_lr": [0.5, 0.25]}, {"method": "FOMAML"}]
     labels = [group.label for group in groups_of(tmp_path, *settings)]

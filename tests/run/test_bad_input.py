@@ -85,6 +85,7 @@ def test_a_bad_override(refused: Callable[..., str], override: str, expected: st
 
 ENV = "meta_rl.envs.PointMass"
 MAML = "meta_rl.algorithms.MAML"
+ES_MAML = "meta_rl.algorithms.ESMAML"
 CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"modle": 3}, "unknown key modle; did you mean model?"),
     "unknown group key": ({"trainer": {"max_step": 3}}, "did you mean trainer.max_steps?"),
@@ -99,6 +100,20 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "environment's arguments beside class_path": (
         {"data": {"env": {"class_path": ENV, "horizon": 3}}},
         "give a class_path, and its arguments under init_args",
+    ),
+    **{
+        f"{number} perturbations": (
+            {"model": {"class_path": ES_MAML, "init_args": {"perturbations": number}}},
+            f"model.perturbations come in pairs: must be even and at least 2, got {number}",
+        )
+        for number in (0, 3)
+    },
+    "a pair of episodes is missing": (
+        {
+            "model": {"class_path": ES_MAML, "init_args": {"adaptation": "es"}},
+            "data": {"env": {"class_path": ENV}, "fast_batch_size": 3},
+        },
+        "data.fast_batch_size (--episodes of evaluate.py): adaptation by ES takes episodes in pairs, got 3",
     ),
     "wrong type": (
         {"model": {"class_path": MAML, "init_args": {"cg_iters": "ten"}}},

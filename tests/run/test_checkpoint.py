@@ -27,6 +27,8 @@ MODELS = {
     "FOMAML with PPO": model("FOMAML", outer_optimizer="ppo", inner_loss="ratio"),
     "Meta-SGD": model("MetaSGD"),
     "Reptile": model("Reptile", num_inner_steps=2),
+    "ES-MAML": model("ESMAML", perturbations=2),
+    "ES-MAML by ES": model("ESMAML", perturbations=2, adaptation="es"),
     "Oracle": model("Oracle"),
 }
 

@@ -72,6 +72,10 @@ MUTANTS = [
     Mutant(
         "algorithms/reptile.py", "(theta[name] - mean)", "(mean - theta[name])", "algorithms/test_reptile.py"
     ),
+    Mutant("perturbations.py", "[shift, -shift]", "[shift, shift]", "test_perturbations.py"),
+    Mutant("algorithms/es_maml.py", "(-scale *", "(scale *", "algorithms/test_es_maml.py"),
+    Mutant("algorithms/es_maml.py", "alike=2", "alike=1", "algorithms/test_es_maml.py"),
+    Mutant("evolution.py", "{name: -x for", "{name: x for", "test_evolution.py"),
     Mutant(
         "algorithms/controls.py", "    pooled = True", "    pooled = False", "algorithms/test_controls.py"
     ),

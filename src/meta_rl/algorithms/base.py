@@ -14,15 +14,17 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.func import functional_call
 
 from meta_rl import ranks
+from meta_rl.advantages import masked_mean
 from meta_rl.data import RolloutDataModule
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import Adapted, InnerLoop, adaptation
 from meta_rl.policy import CategoricalMLP, GaussianMLP, PolicyConfig, policy_for, repeat
 from meta_rl.randomness import Phase, generator
-from meta_rl.types import Experience, MetaBatch, Params
+from meta_rl.types import Experience, MetaBatch, Params, Samples
 
 
 class Timer:
@@ -189,6 +191,13 @@ class MetaLearner(L.LightningModule):
         if normalizer is not None:
             for e in collected:
                 normalizer.update(e.samples.observations, e.samples.mask)
+
+    @torch.no_grad()
+    def kl_from(self, theta: Params, samples: Samples) -> float:
+        """Mean KL of the meta-policy from what it was with `theta`, over valid states and tasks."""
+        old = functional_call(self.policy, theta, (samples.observations,))
+        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask)
+        return float(ranks.gather(kl).mean())
 
     def require_finite(self, batch: MetaBatch, numbers: dict[str, float], episodes: list[Experience]) -> None:
         """Raise a NonFiniteError that names the first number that is not finite and carries the episodes."""

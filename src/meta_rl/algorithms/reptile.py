@@ -4,13 +4,11 @@ import math
 from typing import Any, Literal
 
 import torch
-from torch.func import functional_call
 
 from meta_rl import ranks
-from meta_rl.advantages import masked_mean
 from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
 from meta_rl.randomness import Phase
-from meta_rl.types import MetaBatch, Params, Samples
+from meta_rl.types import MetaBatch
 
 
 class Reptile(MetaLearner):
@@ -59,10 +57,3 @@ class Reptile(MetaLearner):
         self.meta_optimizer().step()
         kl = self.kl_from(theta, episodes[0].samples)
         self.log_iteration(batch, episodes, post, timer, {"gradient_norm": norm, "kl": kl})
-
-    @torch.no_grad()
-    def kl_from(self, theta: Params, samples: Samples) -> float:
-        """Mean KL of the meta-policy from what it was with `theta`, over valid states and tasks."""
-        old = functional_call(self.policy, theta, (samples.observations,))
-        kl = masked_mean(old.kl(self.policy(samples.observations)), samples.mask)
-        return float(ranks.gather(kl).mean())

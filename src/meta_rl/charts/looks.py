@@ -7,8 +7,10 @@ from meta_rl.charts.chart import Chart
 
 # Okabe and Ito's palette without the yellow: told apart with any colour vision, and in print by the shapes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-METHODS = ("maml", "fomaml", "reptile", "pretrained", "random", "oracle")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+METHODS = ("maml", "fomaml", "reptile", "pretrained", "random", "oracle", "es-maml")
+METHOD_COLOURS = (*COLOURS, "#000000")
+VERTICAL_BAR = "M-.4,-1L.4,-1L.4,1L-.4,1Z"
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", VERTICAL_BAR)
 # None of a method's; 7, so that a colour that comes again has another shape.
 OTHER_SHAPES = (
     "triangle-left",
@@ -55,7 +57,7 @@ def looks(chart: Chart) -> dict[str, Look]:
 
 def _fixed(look: str) -> Look | None:
     if look in METHODS:
-        return Look(COLOURS[METHODS.index(look)], SHAPES[METHODS.index(look)])
+        return Look(METHOD_COLOURS[METHODS.index(look)], SHAPES[METHODS.index(look)])
     if look.startswith("published"):
         method = look.removeprefix("published").strip(" _:-").replace(" ", "_")
         return Look(GREY, *PUBLISHED.get(method, ("cross", DASHED)))

@@ -91,8 +91,8 @@ def adapt_policy(
     """Adapt a policy to tasks [N, P] at once, from its own parameters; see `inner.adaptation`."""
     theta = {name: p.detach() for name, p in policy.named_parameters()}
 
-    def collect(params: Params, _: int) -> Experience:
-        return sampler.collect(policy, params, tasks, streams)
+    def collect(params: Params, _: int, sigma: float = 0.0) -> Experience:
+        return sampler.collect(policy, params, tasks, streams, sigma)
 
     return adaptation(inner, repeat(theta, len(tasks)), gradient_steps, collect)
 

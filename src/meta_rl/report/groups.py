@@ -10,7 +10,7 @@ import yaml
 
 from meta_rl.report.runs import EvaluationResult, RunResult
 
-ORDER = ("MAML", "FOMAML", "Reptile", "pretrained", "oracle", "random")
+ORDER = ("MAML", "FOMAML", "Reptile", "ES-MAML", "pretrained", "oracle", "random")
 ITERATIONS = "iterations"  # the length of the training, which counts as a setting
 
 

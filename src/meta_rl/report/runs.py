@@ -23,7 +23,7 @@ ADAPTATION, FACTS, VIDEOS = "adaptation.csv", "evaluation.json", "video"
 METRICS_COLUMNS = ["step", "return_pre", "return_post", "env_steps", "time_sampling", "time_update"]
 ADAPTATION_COLUMNS = ["task", "gradient_step", "return_mean", "episodes"]
 # The names of classes in figures and tables, where they differ.
-DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random"}
+DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random", "ESMAML": "ES-MAML"}
 REFERENCE = "MAML"  # the method that others are compared with
 ENDS = ("random", "oracle")  # define scores 0 and 1, and have no verdict themselves
 NEVER_TRAINED = {"random"}  # methods that are complete without a training
