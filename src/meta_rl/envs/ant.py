@@ -42,12 +42,7 @@ class Ant(MujocoEnv):
 
     def check_robot(self) -> None:
         super().check_robot()
-        height = self.model.qpos0[2]
-        if not within(height, *self.healthy_z):
-            raise ValueError(
-                f"xml_file {self.xml_file} is no robot for {type(self).__name__}: it starts at a height of "
-                f"{height:g} m, outside {list(self.healthy_z)}"
-            )
+        self.check_height(self.model.qpos0[2], self.healthy_z)
 
 
 class AntDirection(Ant, Direction):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from meta_rl.envs.arrays import ActionScaling, to_array, to_tensors
 from meta_rl.envs.base import BatchedEnv
-from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
+from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward, within
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import Failure
 from meta_rl.randomness import TaskStreams
@@ -178,6 +178,14 @@ class MujocoEnv(BatchedEnv):
             raise ValueError(
                 f"xml_file {self.xml_file} is no robot for {type(self).__name__}: "
                 f"its first joints must be {', '.join(self.joints)}, and it must have actuators"
+            )
+
+    def check_height(self, height: float, healthy: tuple[float, float]) -> None:
+        """Raise a ValueError unless the height in m at which the robot starts is a healthy one."""
+        if not within(np.asarray(height), *healthy):
+            raise ValueError(
+                f"xml_file {self.xml_file} is no robot for {type(self).__name__}: it starts at a height of "
+                f"{height:g} m, outside {list(healthy)}"
             )
 
 
