@@ -6,6 +6,7 @@ import pytest
 from meta_rl.envs.locomotion import (
     control_cost,
     direction_reward,
+    heading_reward,
     position_reward,
     velocity_reward,
     within,
@@ -17,6 +18,13 @@ NAN = float("nan")
 def test_direction_pays_the_velocity_forward_or_backward() -> None:
     velocity, direction = np.array([2.0, 2.0, -0.5, -0.5]), np.array([1.0, -1.0, 1.0, -1.0])
     assert direction_reward(velocity, direction).tolist() == [2.0, -2.0, -0.5, 0.5]
+
+
+def test_a_heading_pays_the_velocity_along_it() -> None:
+    velocity = np.array([[3.0, 4.0]] * 5)
+    angle = np.arctan2([0.0, 1.0, -1.0, 4.0, -3.0], [1.0, 0.0, -1.0, 3.0, 4.0])
+    # x, y, -(x + y) / sqrt 2, along the velocity itself, and across it
+    assert heading_reward(velocity, angle) == pytest.approx([3.0, 4.0, -7.0 / 2**0.5, 5.0, 0.0])
 
 
 def test_velocity_pays_the_bonus_minus_the_gap_on_either_side() -> None:
@@ -46,5 +54,6 @@ def test_the_bounds_of_a_height_belong_to_it_and_nan_does_not() -> None:
 def test_one_number_an_episode() -> None:
     velocity, goal = np.zeros((3, 2)), np.ones((3, 1))  # tasks broadcast over episodes
     assert direction_reward(velocity, goal).shape == velocity_reward(velocity, goal, 0.0).shape == (3, 2)
+    assert heading_reward(np.zeros((3, 2, 2)), goal).shape == (3, 2)
     assert position_reward(np.zeros((3, 2, 2)), np.ones((3, 1, 2)), 1.0).shape == (3, 2)
     assert control_cost(np.zeros((3, 2, 8)), 1.0).shape == (3, 2)

@@ -15,11 +15,14 @@ from torch import Tensor
 from meta_rl.envs import (
     AntBody,
     AntDirection,
+    AntDirection2D,
     AntGoal,
     AntVelocity,
+    HalfCheetahBody,
     HalfCheetahDirection,
     HalfCheetahVelocity,
     MujocoEnv,
+    Walker2dBody,
 )
 from meta_rl.envs.ant import LEGS
 from meta_rl.envs.locomotion import control_cost
@@ -28,7 +31,17 @@ from meta_rl.errors import UserError
 from meta_rl.evaluation.task_file import read_tasks
 from meta_rl.randomness import TaskStreams
 
-FAMILIES = [AntDirection, AntVelocity, AntGoal, AntBody, HalfCheetahDirection, HalfCheetahVelocity]
+FAMILIES = [
+    AntDirection,
+    AntDirection2D,
+    AntVelocity,
+    AntGoal,
+    AntBody,
+    HalfCheetahDirection,
+    HalfCheetahVelocity,
+    HalfCheetahBody,
+    Walker2dBody,
+]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 
 
@@ -65,7 +78,11 @@ def moves(seed: int, size: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "family", "lengths"),
-    [("Ant-v5", AntDirection, [200, 200, 16, 10, 17]), ("HalfCheetah-v5", HalfCheetahDirection, [200] * 3)],
+    [
+        ("Ant-v5", AntDirection, [200, 200, 16, 10, 17]),
+        ("HalfCheetah-v5", HalfCheetahDirection, [200] * 3),
+        ("Walker2d-v5", Walker2dBody, [69, 42, 22, 11]),
+    ],
 )
 @pytest.mark.usefixtures("scratch")
 def test_gymnasiums_environment_bit_for_bit(name: str, family: Any, lengths: list[int]) -> None:
@@ -75,8 +92,10 @@ def test_gymnasiums_environment_bit_for_bit(name: str, family: Any, lengths: lis
     for seed, env in enumerate(theirs):
         env.reset(seed=seed)
     ours = family(preset="gymnasium", num_threads=2)
-    direction = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0], dtype=torch.float64)[: len(theirs), None]
-    ours.reset(direction, 1, TaskStreams(0))
+    tasks = torch.ones(len(theirs), len(ours.task_parameters), dtype=torch.float64)
+    tasks[1::2] = -1.0 if family is not Walker2dBody else 1.0  # backward, where there are directions
+    direction = tasks[:, :1]
+    ours.reset(tasks, 1, TaskStreams(0))
     ours.physics.start(
         *(np.array([getattr(env.data, field) for env in theirs]) for field in ("qpos", "qvel"))
     )
@@ -178,6 +197,14 @@ def test_ant_direction_pays_the_x_velocity(monkeypatch: pytest.MonkeyPatch) -> N
     assert ant.rewards(velocity=velocity) == pytest.approx([2.05, -1.95, -0.45])  # 0.05 for being alive
     assert ant.rewards(velocity=velocity, action=0.5) == pytest.approx([2.04, -1.96, -0.46])  # 0.005 * 8 / 4
     assert ant.rewards(velocity=velocity, action=-9.0) == pytest.approx([2.01, -1.99, -0.49])  # clipped to -1
+
+
+def test_ant_direction_2d_pays_the_velocity_along_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ant = Steered(AntDirection2D(), [[0], [math.pi / 2], [math.pi], [math.pi / 4]], monkeypatch)
+    velocity = [[2, 9], [2, 9], [2, 9], [3, -1]]
+    # x, y, -x, and (3 - 1) / sqrt 2; 0.05 for being alive
+    assert ant.rewards(velocity=velocity) == pytest.approx([2.05, 9.05, -1.95, 2**0.5 + 0.05])
+    assert ant.rewards(velocity=velocity, action=-9.0)[0] == pytest.approx(2.01)
 
 
 def test_ant_velocity_pays_1_minus_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,6 +398,16 @@ def test_goals_are_uniform_in_the_disc() -> None:
         assert float((radius < r).float().mean()) == pytest.approx((r / 3) ** 2, abs=0.02)
     torch.testing.assert_close(goals.T.cov(), torch.eye(2) * 9 / 4, rtol=0, atol=0.1)
     assert goals.mean(0).abs().max() < 0.06
+
+
+def test_directions_of_the_plane_are_uniform() -> None:
+    angles = AntDirection2D().sample_tasks(8000, stream())
+    assert angles.shape == (8000, 1)
+    assert 0 <= angles.min() < 0.01
+    assert 6.27 < angles.max() <= 2 * math.pi
+    for quarter in (1, 2, 3):
+        share = float((angles < quarter * math.pi / 2).float().mean())
+        assert share == pytest.approx(quarter / 4, abs=0.02)
 
 
 def test_bodies_have_one_leg_that_differs() -> None:
@@ -588,6 +625,7 @@ def test_an_ant_without_the_legs_of_ours_has_no_body_to_vary(tmp_path: Path) -> 
         (AntVelocity, "goal_velocity\n-0.1\n", "is outside [0, 2]"),
         (AntGoal, "goal_x\n1\n", "column goal_y is missing"),
         (AntGoal, "goal_x,goal_y\n1,3.1\n", "column goal_y: 3.1 is outside [-3, 3]"),
+        (AntDirection2D, "angle\n3\n-0.1\n", "line 3, column angle: -0.1 is outside [0, 6.28319]"),
         (AntBody, "back_leg\n1.5\n", "column back_leg: 1.5 is outside [0, 1]"),
         (AntBody, "tail\n1\n", "unknown column 'tail'"),
     ],

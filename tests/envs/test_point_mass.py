@@ -1,10 +1,10 @@
-"""The point mass: transitions worked by hand."""
+"""The point mass, and the one with sparse rewards: transitions worked by hand."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from meta_rl.envs import PointMass
+from meta_rl.envs import PointMass, PointMassSparse
 from meta_rl.randomness import TaskStreams
 
 STREAM = TaskStreams(0)
@@ -101,3 +101,59 @@ def test_spaces_and_names() -> None:
 def test_impossible_values(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):
         PointMass(**{key: value})
+
+
+# Sparse rewards
+
+
+def test_only_near_the_goal_there_is_a_reward() -> None:
+    env = PointMassSparse(radius=0.2)
+    tasks = torch.tensor([[0.5, 0.5], [0.5, -0.5]])
+    close(env.reset(tasks, 3, STREAM), [[[0.0, 0.0]] * 3] * 2)
+    # Four diagonal steps to (0.4, 0.4), then one to (0.5, 0.5), (0.4, 0.5), or back to (0.3, 0.4).
+    for _ in range(3):
+        _, reward, _ = env.step(torch.ones(2, 3, 2))
+        close(reward, [[0.0] * 3] * 2)  # the nearest is 0.28 away
+    _, reward, _ = env.step(torch.ones(2, 3, 2))
+    close(reward, [[1 - 0.1 * 2**0.5 / 0.2] * 3, [0.0] * 3])
+    observation, reward, ended = env.step(torch.tensor([[1.0, 1.0], [0.0, 1.0], [-1.0, 0.0]]).expand(2, 3, 2))
+    close(observation[0], [[0.5, 0.5], [0.4, 0.5], [0.3, 0.4]])
+    close(reward, [[1.0, 0.5, 0.0], [0.0] * 3])  # distances 0, 0.1 and 0.22; the other corner is 0.8 away
+    assert not ended.any()
+
+
+def test_goals_are_the_four_corners() -> None:
+    env = PointMassSparse()
+    tasks = env.sample_tasks(4000, torch.Generator().manual_seed(0))
+    assert tasks.dtype == torch.float32
+    corners, counts = tasks.unique(dim=0, return_counts=True)
+    assert corners.tolist() == [[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]]
+    assert ((counts - 1000).abs() < 100).all()  # 3.7 of their deviations
+    assert all(env.task_row(dict(zip(env.task_parameters, corner, strict=True))) for corner in tasks.tolist())
+
+
+@pytest.mark.parametrize(
+    ("task", "complaint"),
+    [
+        ({"goal_x": 0.5, "goal_y": 0.1}, "goal_y: 0.1 is none of -0.5, 0.5"),
+        ({"goal_x": 0.6, "goal_y": 0.5}, r"goal_x: 0.6 is outside \[-0.5, 0.5\]"),
+        ({"goal_x": 0.5}, "column goal_y is missing"),
+        ({"goal_x": 0.5, "goal_y": 0.5, "start_x": 0.0}, "unknown column 'start_x'"),
+    ],
+)
+def test_other_goals_are_refused(task: dict[str, float], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        PointMassSparse().task_row(task)
+
+
+def test_sparse_returns_are_compared_with_no_published_ones() -> None:
+    env = PointMassSparse()
+    assert env.published(env.sample_tasks(4, torch.Generator().manual_seed(0))) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("horizon", 0), ("radius", 0.0), ("radius", 0.6), ("radius", float("nan"))]
+)
+def test_impossible_values_of_the_sparse_one(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=key):
+        PointMassSparse(**{key: value})

@@ -1,4 +1,4 @@
-"""Task families of MuJoCo's Ant (Finn et al. 2017, section 5.3), and two more."""
+"""Task families of MuJoCo's Ant (Finn et al. 2017, section 5.3), and three more."""
 
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meta_rl.envs.locomotion import direction_reward, position_reward, within
+from meta_rl.envs.locomotion import direction_reward, heading_reward, position_reward, within
 from meta_rl.envs.mujoco_batch import Preset
 from meta_rl.envs.mujoco_env import Direction, MujocoEnv, Velocity
 
@@ -42,17 +42,31 @@ class Ant(MujocoEnv):
 
     def check_robot(self) -> None:
         super().check_robot()
-        height = self.model.qpos0[2]
-        if not within(height, *self.healthy_z):
-            raise ValueError(
-                f"xml_file {self.xml_file} is no robot for {type(self).__name__}: it starts at a height of "
-                f"{height:g} m, outside {list(self.healthy_z)}"
-            )
+        self.check_height(self.model.qpos0[2], self.healthy_z)
 
 
 class AntDirection(Ant, Direction):
     __doc__ = Direction.__doc__
     published_name = "ant_dir"
+
+
+class AntDirection2D(Ant):
+    """Run in any direction of the plane (Rothfuss et al. 2019). Reward: the velocity along it.
+
+    A task is the direction's angle from the x-axis in rad, uniform in [0, 2 pi).
+    """
+
+    task_parameters = ("angle",)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.task_space = Box(0.0, 2 * np.pi, (1,), np.float32)
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        return 2 * torch.pi * torch.rand(n, 1, generator=generator)
+
+    def task_reward(self) -> NDArray[np.float64]:
+        return heading_reward(self.velocity(), self.tasks[..., 0])
 
 
 class AntVelocity(Ant, Velocity):

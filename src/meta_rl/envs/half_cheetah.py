@@ -1,4 +1,4 @@
-"""Task families of MuJoCo's HalfCheetah (Finn et al. 2017, section 5.3)."""
+"""Task families of MuJoCo's HalfCheetah (Finn et al. 2017, section 5.3), and one with random bodies."""
 
 from types import MappingProxyType
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from meta_rl.envs.mujoco_batch import Preset
 from meta_rl.envs.mujoco_env import Direction, MujocoEnv, Velocity
+from meta_rl.envs.random_body import RandomBody
 
 
 class HalfCheetah(MujocoEnv):
@@ -32,3 +33,7 @@ class HalfCheetahVelocity(HalfCheetah, Velocity):
     __doc__ = Velocity.__doc__
     published_name, published_max_velocity = "cheetah_vel", 2.0
     velocity_bonus = 0.0  # its episodes never end early
+
+
+class HalfCheetahBody(HalfCheetah, RandomBody):
+    __doc__ = RandomBody.__doc__

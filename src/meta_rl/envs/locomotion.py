@@ -11,6 +11,11 @@ def direction_reward(x_velocity: Array, direction: Array) -> Array:
     return direction * x_velocity
 
 
+def heading_reward(velocity: Array, angle: Array) -> Array:
+    """The part of velocities [..., 2] in m/s along the direction at `angle` rad from the x-axis."""
+    return velocity[..., 0] * np.cos(angle) + velocity[..., 1] * np.sin(angle)
+
+
 def velocity_reward(x_velocity: Array, goal: Array, bonus: float) -> Array:
     """bonus - |velocity - goal|. With a bonus, ending the episode does not pay."""
     return bonus - np.abs(x_velocity - goal)

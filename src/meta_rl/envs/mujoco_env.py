@@ -13,7 +13,7 @@ from torch import Tensor
 
 from meta_rl.envs.arrays import ActionScaling, to_array, to_tensors
 from meta_rl.envs.base import BatchedEnv
-from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward
+from meta_rl.envs.locomotion import control_cost, direction_reward, velocity_reward, within
 from meta_rl.envs.mujoco_batch import MujocoBatch, Preset, joint_types, load_model
 from meta_rl.errors import Failure
 from meta_rl.randomness import TaskStreams
@@ -102,6 +102,11 @@ class MujocoEnv(BatchedEnv):
         """Values [N, ...] of the model's fields, by name, that depend on the task, for tasks [N, P]."""
         return {}
 
+    def observation(self) -> NDArray[np.float64]:
+        """Generalised positions and velocities as a new array [N, K, O]."""
+        both = np.concatenate([self.physics.qpos[:, self._skipped :], self.physics.qvel], 1)
+        return both.reshape(*self._alive.shape, -1)
+
     def velocity(self) -> NDArray[np.float64]:
         """Mean velocity over the last step in m/s, of the same shape as `position()`."""
         return (self.position() - self._position_before) / self.dt
@@ -132,7 +137,7 @@ class MujocoEnv(BatchedEnv):
         fields = {name: np.repeat(x, episodes, 0) for name, x in self.model_fields(rows).items()}
         self.physics.start(model.qpos0 + scale * positions, scale * velocities, fields)
         self._position_before = self.position()
-        return to_tensors([self._observation()], self._like)[0]
+        return to_tensors([self.observation()], self._like)[0]
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         raw = to_array(actions)
@@ -150,7 +155,7 @@ class MujocoEnv(BatchedEnv):
             self.failures.append(Failure(task, episode, self._t, "simulation diverged"))
         self._t += 1
         self._alive &= healthy & ~diverged
-        observation, rewards, terminated = to_tensors([self._observation(), reward, ~self._alive], self._like)
+        observation, rewards, terminated = to_tensors([self.observation(), reward, ~self._alive], self._like)
         return observation, rewards, terminated
 
     def published(self, tasks: Tensor, scores: bool = False) -> str | None:
@@ -175,10 +180,13 @@ class MujocoEnv(BatchedEnv):
                 f"its first joints must be {', '.join(self.joints)}, and it must have actuators"
             )
 
-    def _observation(self) -> NDArray[np.float64]:
-        """[N, K, O]."""
-        both = np.concatenate([self.physics.qpos[:, self._skipped :], self.physics.qvel], 1)
-        return both.reshape(*self._alive.shape, -1)
+    def check_height(self, height: float, healthy: tuple[float, float]) -> None:
+        """Raise a ValueError unless the height in m at which the robot starts is a healthy one."""
+        if not within(np.asarray(height), *healthy):
+            raise ValueError(
+                f"xml_file {self.xml_file} is no robot for {type(self).__name__}: it starts at a height of "
+                f"{height:g} m, outside {list(healthy)}"
+            )
 
 
 class Direction(MujocoEnv):

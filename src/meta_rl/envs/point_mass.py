@@ -66,3 +66,43 @@ class PointMass(BatchedEnv):
     def published(self, tasks: Tensor, scores: bool = False) -> str | None:
         from_origin = self.horizon == 100 and not tasks[:, 2:].any()
         return "point_mass" if from_origin else None
+
+
+class PointMassSparse(PointMass):
+    """Find the goal, one of the square's corners. Observed: the position. Starts at the origin, never ends.
+
+    Reward after the move: 1 - distance / radius within `radius` of the goal, and 0 elsewhere. As in the
+    sparse task of Rothfuss et al. (2019), a gradient step can only help where an episode has come near the
+    goal, so that it pays to learn how to explore.
+
+    Args:
+        radius: Distance from the goal within which there is a reward, at most the square's half side.
+        horizon: Steps per episode; a corner is five steps away.
+
+    Raises:
+        ValueError: for a horizon below 1 or a radius out of range.
+    """
+
+    task_parameters = ("goal_x", "goal_y")
+    task_defaults = MappingProxyType({})
+    task_choices = MappingProxyType(dict.fromkeys(task_parameters, (-HALF_SIDE, HALF_SIDE)))
+
+    def __init__(self, radius: float = 0.2, horizon: int = 100) -> None:
+        super().__init__(sample_start=False, horizon=horizon, goal_radius=0.0)
+        if not 0 < radius <= HALF_SIDE:
+            raise ValueError(f"radius must lie in (0, {HALF_SIDE}], got {radius}")
+        self.radius = radius
+        self.task_space = Box(-HALF_SIDE, HALF_SIDE, (2,), np.float32)
+
+    def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(2, (n, 2), generator=generator) * (2 * HALF_SIDE) - HALF_SIDE
+
+    def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
+        return super().reset(torch.cat([tasks, torch.zeros_like(tasks)], 1), episodes, streams)
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        position, minus_distance, terminated = super().step(actions)
+        return position, (1 + minus_distance / self.radius).clamp(min=0), terminated
+
+    def published(self, tasks: Tensor, scores: bool = False) -> str | None:
+        return None

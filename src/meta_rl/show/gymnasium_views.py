@@ -92,7 +92,7 @@ class TaskEnv(gym.Env[np.ndarray, Any]):
 class MujocoTaskEnv(TaskEnv):
     """A view of a robot: `rgb_array` draws it without a screen, `human` opens MuJoCo's viewer.
 
-    Where tasks change the robot's body (`AntBody`), it is drawn unchanged.
+    Where tasks change the robot's body (`AntBody`, `Walker2dBody`), it is drawn unchanged.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"]}  # noqa: RUF012
