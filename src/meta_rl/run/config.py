@@ -20,6 +20,7 @@ from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import config_files, normalise
 from meta_rl.run.cluster import check
 from meta_rl.run.messages import explain, with_section
+from meta_rl.run.program import usage
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -93,7 +94,7 @@ class MetaCLI(LightningCLI):
             parser_kwargs={
                 "parser_mode": "omegaconf+",
                 "allow_abbrev": False,
-                "usage": "train.py --config FILE [--KEY=VALUE ...]",
+                "usage": f"{usage('train')} --config FILE_OR_NAME [--KEY=VALUE ...]",
                 "description": DESCRIPTION,
             },
             subclass_mode_model=True,
@@ -175,6 +176,18 @@ class MetaCLI(LightningCLI):
     def dump(self) -> str:
         """The resolved configuration as YAML."""
         return self.parser.dump(self.config, skip_unset=False, skip_validation=True)
+
+
+class _Unparsed(MetaCLI):
+    """Only the parser, before any command line."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = jsonargparse.Namespace(seed_everything=False)
+
+
+def make_parser() -> LightningArgumentParser:
+    """The parser of `train`, with all of its keys."""
+    return _Unparsed([], build=False).parser
 
 
 def instantiate(config: dict[str, Any]) -> tuple[MetaLearner, RolloutDataModule]:

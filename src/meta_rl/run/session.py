@@ -4,7 +4,6 @@ import logging
 import re
 import shlex
 import shutil
-import sys
 import warnings
 
 import torch
@@ -14,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from meta_rl import threads
 from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
-from meta_rl.run import cluster, tracking
+from meta_rl.run import cluster, program, tracking
 from meta_rl.run.callbacks import Checkpointing, MetricsLog
 from meta_rl.run.checkpoint import KEY, check_resumable, load_newest, serialise
 from meta_rl.run.config import MetaCLI
@@ -60,7 +59,7 @@ class Session:
         if not cli.model.trainable():
             raise UserError(
                 f"{type(cli.model).__name__} has nothing to train (no training_step); evaluate it with: "
-                f"python evaluate.py --config {cli.config.config[-1]}"
+                f"{shlex.join([*program.sibling('evaluate'), '--config', str(cli.config.config[-1])])}"
             )
         cli.settle(directory.name)
         self.config = cli.plain()
@@ -131,7 +130,7 @@ class Session:
         if self.cli.default_logger:
             with writing(self.directory.path):
                 trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
-        self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
+        self.record.begin(shlex.join(program.typed()), self.first_step, self._device())
         self.directory.save_config(self.cli.dump())
         print(self._introduction(), flush=True)
 
@@ -193,7 +192,7 @@ class Session:
         if self.trainer.is_global_zero and stopped:
             print(f"stopped at iteration {step}; resume with: {directory.resume_command()}")
         elif self.trainer.is_global_zero:
-            evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
+            evaluate = shlex.join([*program.sibling("evaluate"), "--checkpoint", str(directory.last)])
             print(f"done: {step} iterations in {directory.path}; evaluate with: {evaluate}")
         return 128 + self.stop.signal if self.stop.signal and stopped else 0
 
