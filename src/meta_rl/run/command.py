@@ -36,6 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             import_lightning()
             from meta_rl.run.session import train
 
-            return train(args, default_name=files[-1].stem if files else "run")
+            return train(args, default_name=files[-1].stem if files else "run")[0]
         except UserError as error:
             return fail(str(error), 2)

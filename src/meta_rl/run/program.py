@@ -1,6 +1,8 @@
 """How this process was started, by a script of a checkout or the installed command, and how to repeat it."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = "meta-rl"
@@ -21,6 +23,17 @@ def typed() -> list[str]:
 def again() -> list[str]:
     """What Python has to be given to start the same once more."""
     return ["-m", MODULE, *sys.argv[1:]] if installed() else sys.argv
+
+
+@contextmanager
+def as_typed(*words: str) -> Iterator[None]:
+    """What runs inside is as if `meta-rl` had been started with these words."""
+    before: Sequence[str] = sys.argv
+    sys.argv = [COMMAND, *words]
+    try:
+        yield
+    finally:
+        sys.argv = [*before]
 
 
 def sibling(name: str) -> list[str]:

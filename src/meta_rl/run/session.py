@@ -25,8 +25,12 @@ from meta_rl.run.signals import to_the_end
 from meta_rl.run.stopping import GracefulStop
 
 
-def train(args: list[str], default_name: str) -> int:
-    """Train as the normalised arguments say; return the exit code (see `meta_rl.run.command.main`)."""
+def train(args: list[str], default_name: str) -> tuple[int, RunDirectory]:
+    """Train as the normalised arguments say.
+
+    Returns:
+        The exit code (see `meta_rl.run.command.main`), and where the run is.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
     logging.getLogger("meta_rl").handlers = [AboveTheBar()]
@@ -37,8 +41,8 @@ def train(args: list[str], default_name: str) -> int:
         session = Session(cli, directory)
         if cluster.needs_launch(session.trainer) and not session.complete:
             directory.release()  # to the first rank
-            return cluster.launch(session.trainer, directory)
-        return session.run()
+            return cluster.launch(session.trainer, directory), directory
+        return session.run(), directory
     finally:
         directory.release()
 
