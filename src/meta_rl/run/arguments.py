@@ -13,6 +13,9 @@ from meta_rl.errors import UserError
 from meta_rl.run.files import read_yaml
 from meta_rl.run.shipped import find_config
 
+TENSORBOARD = "meta_rl.run.tensorboard.TensorBoard"
+SHORT = ("tensorboard", "TensorBoard", "TensorBoardLogger")  # for that class, where it gets no arguments
+
 
 class Parser(argparse.ArgumentParser):
     """Raises a UserError of one line where the base class prints its usage and exits."""
@@ -72,6 +75,9 @@ def normalise(argv: Sequence[str]) -> list[str]:
             configs.append(f"{key}={find_config(value)}")
         else:
             options.append(token)
+    if not any(option.startswith("--trainer.logger.") for option in options):
+        names = {f"--trainer.logger={name}": f"--trainer.logger={TENSORBOARD}" for name in SHORT}
+        options = [names.get(option, option) for option in options]
     return configs + options
 
 

@@ -19,6 +19,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"  # in CHECKPOINTS, beside step-N.ckpt
 EVALUATION = "evaluation"
 ADAPTATION, FIGURE, EVALUATED = "adaptation.csv", "adaptation.png", "evaluation.json"  # in EVALUATION
 VIDEO = "video"  # in EVALUATION
+TENSORBOARD = "tensorboard"
 
 
 class RunDirectory:

@@ -133,7 +133,8 @@ class Session:
             return
         if self.cli.default_logger:
             with writing(self.directory.path):
-                trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
+                wandb = tracking.start(self.directory, self.wandb_id, self.config)
+                trainer.loggers = [*trainer.loggers, *wandb]
         self.record.begin(shlex.join(program.typed()), self.first_step, self._device())
         self.directory.save_config(self.cli.dump())
         print(self._introduction(), flush=True)
