@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,3 +74,13 @@ def test_classes_beside_the_user_are_found(meta_rl: Path, capsys: pytest.Capture
     own = "--data.env.class_path=my_hidden_tasks.Mine"
     assert main(["train", "--config", "fomaml_point_mass", *SMALL, own]) == 0
     assert "FOMAML on Mine" in capsys.readouterr().out
+
+
+def test_it_starts_several_processes_of_itself(tmp_path: Path) -> None:
+    words = ["train", "--config", "fomaml_point_mass", *SMALL, "--trainer.devices=2"]
+    program = [sys.executable, "-m", "meta_rl.cli", *words]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    record = json.loads((tmp_path / "runs/fomaml_point_mass/run.json").read_text())["starts"][0]
+    assert record["command"] == shlex.join(["meta-rl", *words])
+    assert record["machine"]["device"].startswith("2 processes")
