@@ -89,6 +89,17 @@ def test_the_inner_optimizer_trains_and_is_evaluated_by_the_printed_lines(folder
     exec(blocks(page, "python")[1], {})
 
 
+def test_the_lines_for_python_run_as_printed(folder: Path) -> None:
+    pytest.importorskip("onnxscript")
+    names: dict[str, Any] = {}
+    for code in blocks("python.md", "python"):
+        if "push_to_hub" not in code:  # which needs the network
+            exec(code, names)
+    assert names["policy"].returns[-1].mean() > names["policy"].returns[0].mean()
+    assert (folder / "stage.onnx").exists()
+    assert names["trained"].iteration == 2
+
+
 def test_robots_train_and_are_evaluated_by_the_printed_commands(folder: Path) -> None:
     page = "add_a_task_family.md"
     save(folder, page, example=1, code=2)

@@ -72,6 +72,8 @@ OVERRIDES = {
     "--data.env=nothing": "data.env: Expected a path but nothing",
     # files
     "--config=nope.yaml": "config file 'nope.yaml': No such file",
+    "--config=maml_ant_dirr": "no shipped configuration; did you mean maml_ant_dir?",
+    "--config=zebra": "no shipped configuration; see train --list",
     "--config=.": "config file '.': Is a directory",
     "--ckpt_path=nope.ckpt": "checkpoint nope.ckpt: No such file",
     "--runs_dir=/proc/nowhere": "choose another --runs_dir",
@@ -175,7 +177,7 @@ def test_a_method_without_training(lab: Any, refused: Callable[..., str]) -> Non
 
 def test_no_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "--config conf/maml_point_mass.yaml" in capsys.readouterr().err
+    assert "--config maml_point_mass, and --list" in capsys.readouterr().err
 
 
 def test_a_module_with_a_failing_import(

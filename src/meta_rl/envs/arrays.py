@@ -1,10 +1,13 @@
 """Between the sampler's tensors and a simulator's arrays: actions one way, what it returns the other."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,17 +21,35 @@ class ActionScaling:
     Args:
         low: Lowest value of each of the A action components, -inf for none; of any shape.
         high: Highest values, of the same shape.
+
+    Attributes:
+        low: Lowest values [A].
+        high: Highest values [A].
+        centre: The simulator's action [A] for the policy's 0.
+        half_range: How far from it the policy's 1 is: [A].
     """
 
     def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
-        self._low, self._high = (x.reshape(-1).astype(np.float64) for x in (low, high))
-        bounded = np.isfinite(self._low) & np.isfinite(self._high)
-        lowest, highest = np.where(bounded, self._low, -1.0), np.where(bounded, self._high, 1.0)
-        self._centre, self._half_range = (lowest + highest) / 2, (highest - lowest) / 2
+        self.low, self.high = (x.reshape(-1).astype(np.float64) for x in (low, high))
+        bounded = np.isfinite(self.low) & np.isfinite(self.high)
+        lowest, highest = np.where(bounded, self.low, -1.0), np.where(bounded, self.high, 1.0)
+        self.centre, self.half_range = (lowest + highest) / 2, (highest - lowest) / 2
 
     def __call__(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
         """The simulator's actions [..., A] for the policy's [..., A]."""
-        return np.clip(self._centre + self._half_range * actions, self._low, self._high)
+        return np.clip(self.centre + self.half_range * actions, self.low, self.high)
+
+
+def to_simulator(actions: Box | Discrete) -> tuple[Box | Discrete, Callable[[NDArray[Any]], NDArray[Any]]]:
+    """An action space as a policy sees it, [A] in [-1, 1] or indices from 0, and the way back.
+
+    Args:
+        actions: The simulator's, of any shape.
+    """
+    if isinstance(actions, Discrete):
+        return Discrete(int(actions.n)), partial(np.add, int(actions.start))
+    size = math.prod(actions.shape)
+    return Box(-1.0, 1.0, (size,), np.float32), ActionScaling(actions.low, actions.high)
 
 
 def to_array(x: Tensor) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -91,17 +91,26 @@ class BatchedEnv(ABC):
             if name not in given and name not in self.task_defaults:
                 raise ValueError(f"column {name} is missing; the tasks have {known}")
 
-    def task_row(self, task: Mapping[str, Any]) -> list[float]:
-        """A task given by the names of its columns, each a number or its text, as a row [P].
+    def task_row(self, task: Mapping[str, Any] | Iterable[float]) -> list[float]:
+        """A task given by the names of its columns, each a number or its text, or in order, as a row [P].
 
         Raises:
-            ValueError: for a column that is unknown, missing, or no legal value; begins with its name.
+            ValueError: for a column that is unknown, missing, or no legal value, begins with its name; for
+                anything else than P numbers.
         """
-        self.check_task_names(task)
+        names, by_name = self.task_parameters, task
+        if not isinstance(by_name, Mapping):
+            try:
+                by_name = dict(zip(names, by_name, strict=True))
+            except (TypeError, ValueError):
+                size, known = len(names), ", ".join(names)
+                raise ValueError(f"a task has {size} numbers, {known}, got {task}") from None
+        by_name = cast(Mapping[str, Any], by_name)
+        self.check_task_names(by_name)
         row = []
         bounds = zip(self.task_parameters, self.task_space.low, self.task_space.high, strict=True)
         for name, low, high in bounds:
-            given = task.get(name, self.task_defaults.get(name))
+            given = by_name.get(name, self.task_defaults.get(name))
             try:
                 value = float(given)  # pyright: ignore[reportArgumentType]
             except (TypeError, ValueError):

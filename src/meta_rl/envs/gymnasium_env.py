@@ -12,10 +12,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 from torch import Tensor
 
-from meta_rl.envs.arrays import ActionScaling, to_array, to_tensors
+from meta_rl.envs.arrays import to_array, to_simulator, to_tensors
 from meta_rl.envs.base import BatchedEnv
 from meta_rl.errors import Failure, one_line
 from meta_rl.randomness import TaskStreams
@@ -77,13 +77,8 @@ class GymnasiumEnv(BatchedEnv):
         self.horizon = _horizon(horizon, self._spec)
         self.shareable = not native  # all of its environments have one seed
         self.observation_space = Box(-np.inf, np.inf, (size,), np.float32)
-        if isinstance(actions, Discrete):
-            self.action_space = Discrete(int(actions.n))
-            self._action_size, self._to_simulator = 1, partial(np.add, int(actions.start))
-        else:
-            self._action_size = math.prod(actions.shape)
-            self.action_space = Box(-1.0, 1.0, (self._action_size,), np.float32)
-            self._to_simulator = ActionScaling(actions.low, actions.high)
+        self.action_space, self._to_simulator = to_simulator(actions)
+        self._action_size = math.prod(self.action_space.shape or ())  # 1 for an index
         self._total = 0  # environments that are open
         self._finalizer: weakref.finalize | None = None
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.run.arguments import Parser, is_config, whole_number
+from meta_rl.run.program import usage
 from meta_rl.run.quick_start import import_lightning
+from meta_rl.run.shipped import configs, find_config
 from meta_rl.show import opengl
 
 DEFAULT_TASKS = 40
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         and keep their traceback.
     """
     try:
-        return _run(_parser().parse_args(argv))
+        return _run(make_parser().parse_args(argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -38,6 +40,8 @@ def _run(args: argparse.Namespace) -> int:
             raise UserError(f"--{flag}: --compare shows nothing; evaluate one run alone to see it")
     if args.compare and args.inner_lr:
         raise UserError("--inner_lr: --compare uses the rates of each run; evaluate one alone to change them")
+    args.config = args.config and find_config(args.config)
+    args.compare = args.compare and [_named(path) for path in args.compare]
     if args.config and not is_config(args.config):
         raise UserError(f"--config: {args.config} is no YAML file; a checkpoint goes with --checkpoint")
     for checkpoint in args.checkpoint or ():
@@ -63,9 +67,15 @@ def _run(args: argparse.Namespace) -> int:
     return evaluate_all(args.checkpoint or [args.config], args.output, Evaluation(choice, how, showing))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _named(path: Path) -> Path:
+    """The shipped configuration of this name, unless there is such a path."""
+    return path if path.exists() else configs().get(str(path), path)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """What evaluate.py understands."""
     parser = Parser(
-        prog="evaluate.py",
+        prog=usage("evaluate"),
         description="Adapt a policy to unseen tasks by vanilla policy gradient, with fresh episodes before "
         "each step. Writes adaptation.csv and adaptation.png, or with --compare comparison.csv and "
         "comparison.png, over those of an earlier evaluation.",
@@ -92,15 +102,17 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
         help="One or more that train.py wrote: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
         "after the training iteration with the highest return after adaptation.",
     )
-    source.add_argument("--config", type=Path, help="Evaluate an untrained policy of this experiment.")
+    source.add_argument(
+        "--config", type=Path, help="Evaluate an untrained policy of this file, or shipped name."
+    )
     source.add_argument(
         "--compare",
         type=Path,
         nargs="+",
         metavar="RUN",
         help="Evaluate several on the same tasks, each with its own rates: run directories (last.ckpt), "
-        "checkpoints, or YAML files for untrained policies. With an Oracle and a Random among them scores "
-        "are normalised.",
+        "checkpoints, or for untrained policies YAML files or names of shipped ones. With an Oracle and a "
+        "Random among them scores are normalised.",
     )
 
 

@@ -26,6 +26,7 @@ from meta_rl.evaluation.published import published_for
 from meta_rl.evaluation.statistics import summarise_adaptation
 from meta_rl.evaluation.wandb_run import log_evaluation
 from meta_rl.run.arguments import is_config
+from meta_rl.run.program import typed
 from meta_rl.run.tracking import choose_mode
 from meta_rl.show.video import check_ffmpeg
 
@@ -165,7 +166,7 @@ def write_record(policy: LoadedPolicy, source: Path, how: AdaptationSettings, pa
         "episodes": how.episodes,
         "seed": how.seed,
         "inner_lr": list(policy.test_time(how.inner_lr).rates) if policy.learner.adapts else [],
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(typed()),
         "config": policy.config,
     }
     path.write_text(json.dumps(record, indent=1) + "\n")

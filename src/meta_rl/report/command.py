@@ -10,6 +10,7 @@ from typing import Any
 
 from meta_rl.errors import UserError
 from meta_rl.run.arguments import Parser
+from meta_rl.run.program import sibling, usage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +42,7 @@ def made_now(argv: Sequence[str] | None) -> dict[str, Any]:
     from meta_rl.run.record import commit, versions
 
     return {
-        "command": shlex.join(["python", "report.py", *(sys.argv[1:] if argv is None else argv)]),
+        "command": shlex.join([*sibling("report"), *(sys.argv[1:] if argv is None else argv)]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "versions": versions(),
@@ -80,9 +81,10 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """What report.py understands."""
     parser = Parser(
-        prog="report.py",
+        prog=usage("report"),
         description="Learning curves, ablations, adaptation, costs and verdicts of a set of runs: figures, "
         "the numbers in them, and a page index.html. Runs that are missing, partial, damaged or of another "
         "task family than most are skipped, with a line that says why.",
@@ -111,7 +113,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="REPORT",
         help="Instead: rebuild figures and page of reports from their data/*.csv and report.json alone.",
     )
-    args = parser.parse_args(argv)
+    return parser
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    args = make_parser().parse_args(argv)
     if bool(args.runs) == bool(args.redraw):
         raise UserError("give run directories, or --redraw with directories of reports; see --help")
     if not args.evaluation or Path(args.evaluation).name != args.evaluation:

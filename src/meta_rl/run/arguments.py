@@ -11,6 +11,10 @@ from typing import NoReturn
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import read_yaml
+from meta_rl.run.shipped import find_config
+
+TENSORBOARD = "meta_rl.run.tensorboard.TensorBoard"
+SHORT = ("tensorboard", "TensorBoard", "TensorBoardLogger")  # for that class, where it gets no arguments
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,13 +47,13 @@ def is_question(arg: str) -> bool:
 
 
 def normalise(argv: Sequence[str]) -> list[str]:
-    """Bring every spelling of an option into the form `--key=value`, the config files first.
+    """Bring every spelling of an option into the form `--key=value`, the config files first and by path.
 
     W&B's agent writes `key=value` for `${args_no_hyphens}`, "None" for null, and sorts the options, which
     would put some in front of the config file that they are to override.
 
     Raises:
-        UserError: for an option without a value.
+        UserError: for an option without a value, and for a configuration that is unknown.
 
     >>> normalise(["model.inner_lr=None", "--config", "a.yaml"])
     ['--config=a.yaml', '--model.inner_lr=null']
@@ -67,7 +71,13 @@ def normalise(argv: Sequence[str]) -> list[str]:
                 raise UserError(f"{token} needs a value: {token}=...")
         key, _, value = token.partition("=")
         token = f"{key}=null" if value == "None" else token
-        (configs if key == "--config" else options).append(token)
+        if key == "--config":
+            configs.append(f"{key}={find_config(value)}")
+        else:
+            options.append(token)
+    if not any(option.startswith("--trainer.logger.") for option in options):
+        names = {f"--trainer.logger={name}": f"--trainer.logger={TENSORBOARD}" for name in SHORT}
+        options = [names.get(option, option) for option in options]
     return configs + options
 
 

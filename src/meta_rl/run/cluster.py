@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from meta_rl import threads
 from meta_rl.errors import UserError, raised_in
+from meta_rl.run.program import again
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -92,7 +93,7 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
             shutdown_timeout=SECONDS_TO_STOP,
         )
         try:
-            elastic_launch(config, sys.executable)(*sys.argv)
+            elastic_launch(config, sys.executable)(*again())
         except ChildFailedError as error:
             return _explain(error, size, directory)
         except SignalException as error:

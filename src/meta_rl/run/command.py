@@ -7,6 +7,7 @@ from meta_rl.errors import UserError
 from meta_rl.run.arguments import config_files, is_question, normalise
 from meta_rl.run.cluster import end_with_launcher, fail
 from meta_rl.run.quick_start import import_lightning
+from meta_rl.run.shipped import listing
 from meta_rl.run.signals import exit_on_signals
 
 
@@ -22,13 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_on_signals():
         try:
             end_with_launcher()
-            args = normalise(sys.argv[1:] if argv is None else argv)
+            words = sys.argv[1:] if argv is None else argv
+            if "--list" in words:
+                print(listing())
+                return 0
+            args = normalise(words)
             files = config_files(args)
             if not files and not any(map(is_question, args)):
-                raise UserError("no experiment given; for example --config conf/maml_point_mass.yaml")
+                raise UserError(
+                    "no experiment given; for example --config maml_point_mass, and --list shows all"
+                )
             import_lightning()
             from meta_rl.run.session import train
 
-            return train(args, default_name=files[-1].stem if files else "run")
+            return train(args, default_name=files[-1].stem if files else "run")[0]
         except UserError as error:
             return fail(str(error), 2)

@@ -17,9 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 from meta_rl.algorithms import MetaLearner
 from meta_rl.data import RolloutDataModule
 from meta_rl.errors import UserError, one_line
-from meta_rl.run.arguments import config_files, normalise
+from meta_rl.run.arguments import TENSORBOARD, config_files, normalise
 from meta_rl.run.cluster import check
 from meta_rl.run.messages import explain, with_section
+from meta_rl.run.program import usage
+from meta_rl.run.tensorboard import TensorBoard
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -93,7 +95,7 @@ class MetaCLI(LightningCLI):
             parser_kwargs={
                 "parser_mode": "omegaconf+",
                 "allow_abbrev": False,
-                "usage": "train.py --config FILE [--KEY=VALUE ...]",
+                "usage": f"{usage('train')} --config FILE_OR_NAME [--KEY=VALUE ...]",
                 "description": DESCRIPTION,
             },
             subclass_mode_model=True,
@@ -151,15 +153,21 @@ class MetaCLI(LightningCLI):
 
     @property
     def default_logger(self) -> bool:
-        """Whether the configuration leaves the choice of a logger to us."""
-        return self.config.trainer.logger in (None, True)
+        """Whether W&B records the run: unless the configuration names another logger than TensorBoard."""
+        return self.config.trainer.logger in (None, True) or self.tensorboard
+
+    @property
+    def tensorboard(self) -> bool:
+        """Whether the configuration asks for TensorBoard in the run's directory."""
+        return getattr(self.config.trainer.logger, "class_path", None) == TENSORBOARD
 
     def make_trainer(self, callbacks: list[Callback], root: Path) -> Trainer:
         """The trainer of the configuration, with `callbacks` besides its own."""
         if self.config.trainer.enable_progress_bar is False:
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
         self.trainer_defaults = {"callbacks": callbacks}
-        arguments = {"logger": False} if self.default_logger else {}
+        logger = TensorBoard(root) if self.tensorboard else False
+        arguments = {"logger": logger} if self.default_logger else {}
         try:
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (TypeError, ValueError, MisconfigurationException) as error:
@@ -175,6 +183,18 @@ class MetaCLI(LightningCLI):
     def dump(self) -> str:
         """The resolved configuration as YAML."""
         return self.parser.dump(self.config, skip_unset=False, skip_validation=True)
+
+
+class _Unparsed(MetaCLI):
+    """Only the parser, before any command line."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = jsonargparse.Namespace(seed_everything=False)
+
+
+def make_parser() -> LightningArgumentParser:
+    """The parser of `train`, with all of its keys."""
+    return _Unparsed([], build=False).parser
 
 
 def instantiate(config: dict[str, Any]) -> tuple[MetaLearner, RolloutDataModule]:

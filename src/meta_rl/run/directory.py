@@ -4,11 +4,11 @@ import fcntl
 import os
 import re
 import shlex
-import sys
 from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import SUFFIX, write_atomically, writing
+from meta_rl.run.program import typed
 
 # Every file name of a run's directory.
 CONFIG = "config.yaml"  # of the first start; config-1.yaml, config-2.yaml, ... of the later ones
@@ -19,6 +19,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"  # in CHECKPOINTS, beside step-N.ckpt
 EVALUATION = "evaluation"
 ADAPTATION, FIGURE, EVALUATED = "adaptation.csv", "adaptation.png", "evaluation.json"  # in EVALUATION
 VIDEO = "video"  # in EVALUATION
+TENSORBOARD = "tensorboard"
 
 
 class RunDirectory:
@@ -127,7 +128,7 @@ class RunDirectory:
         """The command that goes on from here, with the newest configuration."""
         which = "last" if self.last.exists() else "auto"
         config = str(self.configs()[-1])
-        return shlex.join(["python", sys.argv[0], "--config", config, "--ckpt_path", which])
+        return shlex.join([*typed()[:2], "--config", config, "--ckpt_path", which])
 
 
 def remove(*files: Path) -> None:

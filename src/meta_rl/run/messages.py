@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from meta_rl.errors import one_line
 from meta_rl.run.plain import flatten
+from meta_rl.run.program import sibling
 
 KEY = re.compile(r'Parser key "(.+?)":')
 CLASS = re.compile(r"given class_path '(.+?)'")
@@ -55,7 +56,7 @@ def _unknown(key: str, known: Iterable[str]) -> str:
     groups = {(first or last).partition(".")[0] for first, _, last in pairs}
     if near := difflib.get_close_matches(key.partition(".")[0], groups, 1):
         return f"unknown key {key}; did you mean {near[0]}?"
-    return f"unknown key {key}; python train.py --help lists all"
+    return f"unknown key {key}; {' '.join(sibling('train'))} --help lists all"
 
 
 def with_section(message: str, config: Mapping[str, Any]) -> str:

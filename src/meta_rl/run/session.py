@@ -4,7 +4,6 @@ import logging
 import re
 import shlex
 import shutil
-import sys
 import warnings
 
 import torch
@@ -14,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from meta_rl import threads
 from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
-from meta_rl.run import cluster, tracking
+from meta_rl.run import cluster, program, tracking
 from meta_rl.run.callbacks import Checkpointing, MetricsLog
 from meta_rl.run.checkpoint import KEY, check_resumable, load_newest, serialise
 from meta_rl.run.config import MetaCLI
@@ -26,8 +25,12 @@ from meta_rl.run.signals import to_the_end
 from meta_rl.run.stopping import GracefulStop
 
 
-def train(args: list[str], default_name: str) -> int:
-    """Train as the normalised arguments say; return the exit code (see `meta_rl.run.command.main`)."""
+def train(args: list[str], default_name: str) -> tuple[int, RunDirectory]:
+    """Train as the normalised arguments say.
+
+    Returns:
+        The exit code (see `meta_rl.run.command.main`), and where the run is.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
     logging.getLogger("meta_rl").handlers = [AboveTheBar()]
@@ -38,8 +41,8 @@ def train(args: list[str], default_name: str) -> int:
         session = Session(cli, directory)
         if cluster.needs_launch(session.trainer) and not session.complete:
             directory.release()  # to the first rank
-            return cluster.launch(session.trainer, directory)
-        return session.run()
+            return cluster.launch(session.trainer, directory), directory
+        return session.run(), directory
     finally:
         directory.release()
 
@@ -60,7 +63,7 @@ class Session:
         if not cli.model.trainable():
             raise UserError(
                 f"{type(cli.model).__name__} has nothing to train (no training_step); evaluate it with: "
-                f"python evaluate.py --config {cli.config.config[-1]}"
+                f"{shlex.join([*program.sibling('evaluate'), '--config', str(cli.config.config[-1])])}"
             )
         cli.settle(directory.name)
         self.config = cli.plain()
@@ -130,8 +133,9 @@ class Session:
             return
         if self.cli.default_logger:
             with writing(self.directory.path):
-                trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
-        self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
+                wandb = tracking.start(self.directory, self.wandb_id, self.config)
+                trainer.loggers = [*trainer.loggers, *wandb]
+        self.record.begin(shlex.join(program.typed()), self.first_step, self._device())
         self.directory.save_config(self.cli.dump())
         print(self._introduction(), flush=True)
 
@@ -193,7 +197,7 @@ class Session:
         if self.trainer.is_global_zero and stopped:
             print(f"stopped at iteration {step}; resume with: {directory.resume_command()}")
         elif self.trainer.is_global_zero:
-            evaluate = shlex.join(["python", "evaluate.py", "--checkpoint", str(directory.last)])
+            evaluate = shlex.join([*program.sibling("evaluate"), "--checkpoint", str(directory.last)])
             print(f"done: {step} iterations in {directory.path}; evaluate with: {evaluate}")
         return 128 + self.stop.signal if self.stop.signal and stopped else 0
 

@@ -151,13 +151,7 @@ def task_in(options: Mapping[str, Any], env: BatchedEnv) -> list[float] | None:
             raise ValueError(f"options: {key!r} is unknown; there is only 'task'")
     if "task" not in options:
         return None
-    names, task = env.task_parameters, options["task"]
     try:
-        by_name = task if isinstance(task, Mapping) else dict(zip(names, task, strict=True))
-    except (TypeError, ValueError):
-        known = ", ".join(names)
-        raise ValueError(f"options: a task has {len(names)} numbers, {known}, got {task}") from None
-    try:
-        return env.task_row(by_name)
+        return env.task_row(options["task"])
     except ValueError as error:
         raise ValueError(f"options: {error}") from None

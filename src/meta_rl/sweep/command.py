@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from meta_rl.errors import UserError
 from meta_rl.run.arguments import Parser, whole_number
+from meta_rl.run.program import usage
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Other exceptions are bugs and keep their traceback.
     """
     try:
-        args = _parser().parse_args(argv)
+        args = make_parser().parse_args(argv)
         sweep = read_sweep(args.sweep)
         root = args.runs_dir / args.sweep.stem
         runs = plan(sweep, root, args.count, args.part)
@@ -145,9 +146,10 @@ def _signals(pool: Pool) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """What sweep.py understands."""
     parser = Parser(
-        prog="sweep.py",
+        prog=usage("sweep"),
         description="Run a W&B sweep file on this machine, without account or network: every point is a "
         "process of its own in RUNS_DIR/SWEEP/. Started again, it skips what is finished and goes on.",
         allow_abbrev=False,

@@ -17,7 +17,7 @@ from meta_rl.errors import UserError, one_line
 from meta_rl.run.directory import is_held
 from meta_rl.run.record import read_starts
 from meta_rl.sweep.file import Sweep
-from meta_rl.sweep.points import command, names, points
+from meta_rl.sweep.points import command, names, points, program
 
 LAST_LINES = 5  # of a failed run's log
 OWN = ("--runs_dir=", "--name=", "--ckpt_path=")  # options that belong to the place, not to the experiment
@@ -92,7 +92,8 @@ def plan(sweep: Sweep, root: Path, count: int | None, part: tuple[int, int]) -> 
     Raises:
         UserError: if the program is missing, a directory holds another run, or two points have one name.
     """
-    if not Path(sweep.program).is_file():
+    start = program(sweep)
+    if len(start) == 1 and not Path(sweep.program).is_file():
         raise UserError(
             f"{sweep.path}: program {sweep.program} is not here; start in the project's directory"
         )
@@ -104,7 +105,7 @@ def plan(sweep: Sweep, root: Path, count: int | None, part: tuple[int, int]) -> 
     runs = []
     for name, point in list(zip(labels, chosen, strict=True))[part[0] - 1 :: part[1]]:
         words = [*command(sweep, point), f"--runs_dir={root}", f"--name={name}", "--ckpt_path=auto"]
-        behind = words.index(sweep.program) + 1 if sweep.program in words else 1
+        behind = words.index(start[-1]) + 1 if start[-1] in words else 1
         runs.append(Run(name, words, words[behind:], root / name))
     for run in runs:
         run.look()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from meta_rl.run.program import MODULE
 from meta_rl.sweep.file import Sweep
 from meta_rl.sweep.parameters import draw, grid_values
 
@@ -36,13 +37,19 @@ def points(sweep: Sweep, count: int | None) -> list[Point]:
     return [{name: draw(p, rng) for name, p in sorted(sweep.parameters.items())} for rng in sources]
 
 
+def program(sweep: Sweep) -> list[str]:
+    """The script that every run starts; where there is no train.py, the installed program."""
+    there = sweep.program != "train.py" or Path(sweep.program).is_file()
+    return [sweep.program] if there else ["-m", MODULE, "train"]
+
+
 def command(sweep: Sweep, point: Point) -> list[str]:
     """What W&B's agent would start for a point, with this Python."""
     plain = [f"{name}={value}" for name, value in point.items()]
     macros: dict[str, Sequence[str]] = {
         "${env}": ["/usr/bin/env"],
         "${interpreter}": [sys.executable],
-        "${program}": [sweep.program],
+        "${program}": program(sweep),
         "${args}": [f"--{argument}" for argument in plain],
         "${args_no_hyphens}": plain,
     }

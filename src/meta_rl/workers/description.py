@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box, Discrete, flatten_space
+from gymnasium.spaces import Box, Discrete, Space, flatten_space
 from gymnasium.vector import AutoresetMode
 
 from meta_rl.errors import one_line
@@ -59,11 +59,23 @@ def _read(example: Any, vectorized: bool, attributes: tuple[str, ...]) -> Descri
         actions, observations = example.single_action_space, example.single_observation_space
         if not isinstance(example.metadata.get("autoreset_mode"), AutoresetMode):
             raise ValueError(f"id {spec.id}: the metadata of its vector environment lack autoreset_mode")
+    size = check_spaces(f"id {spec.id}", observations, actions)
+    if vectorized and not isinstance(observations, Box):
+        raise ValueError(f"id {spec.id}: its observations are {observations}, but a policy needs a Box")
+    return Description(spec, size, actions)
+
+
+def check_spaces(name: str, observations: Space, actions: Space) -> int:
+    """The length of an environment's flattened observations.
+
+    Raises:
+        ValueError: if no policy can act in the spaces; the message begins with `name`.
+    """
     if not isinstance(actions, Discrete) and not (isinstance(actions, Box) and actions.dtype.kind == "f"):
         raise ValueError(
-            f"id {spec.id}: its actions are {actions}, but a policy needs a continuous Box or a Discrete"
+            f"{name}: its actions are {actions}, but a policy needs a continuous Box or a Discrete"
         )
     flat = flatten_space(observations)
-    if not isinstance(flat, Box) or (vectorized and not isinstance(observations, Box)):
-        raise ValueError(f"id {spec.id}: its observations are {observations}, but a policy needs a Box")
-    return Description(spec, flat.shape[0], actions)
+    if not isinstance(flat, Box):
+        raise ValueError(f"{name}: its observations are {observations}, but a policy needs a Box")
+    return flat.shape[0]

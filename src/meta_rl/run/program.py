@@ -1,0 +1,46 @@
+"""How this process was started, by a script of a checkout or the installed command, and how to repeat it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+COMMAND = "meta-rl"
+MODULE = "meta_rl.cli"  # the same as a module: `python -m meta_rl.cli`
+
+
+def installed() -> bool:
+    """Whether this is the command `meta-rl`, and not a script such as train.py."""
+    path = Path(sys.argv[0])
+    return path.name == COMMAND or path.parts[-2:] == ("cli", "__main__.py")
+
+
+def typed() -> list[str]:
+    """The whole command line, as a user would type it."""
+    return [COMMAND, *sys.argv[1:]] if installed() else ["python", *sys.argv]
+
+
+def again() -> list[str]:
+    """What Python has to be given to start the same once more."""
+    return ["-m", MODULE, *sys.argv[1:]] if installed() else sys.argv
+
+
+@contextmanager
+def as_typed(*words: str) -> Iterator[None]:
+    """What runs inside is as if `meta-rl` had been started with these words."""
+    before: Sequence[str] = sys.argv
+    sys.argv = [COMMAND, *words]
+    try:
+        yield
+    finally:
+        sys.argv = [*before]
+
+
+def sibling(name: str) -> list[str]:
+    """The words that start one of the programs: train, evaluate, sweep or report."""
+    return [COMMAND, name] if installed() else ["python", f"{name}.py"]
+
+
+def usage(name: str) -> str:
+    """The same, as the first words of its help."""
+    return f"{COMMAND} {name}" if installed() else f"{name}.py"

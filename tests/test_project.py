@@ -1,0 +1,59 @@
+"""The files around the package: citation, checks of pull requests, container. They say what is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import meta_rl
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_there_is_one_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert meta_rl.__version__ == PROJECT["version"] == citation["version"]
+
+
+def test_the_citation_has_what_version_1_2_0_requires() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert all(citation[key] for key in ("message", "title", "authors"))
+    assert citation["license"] == PROJECT["license"]
+    known = {"name"}, {"family-names", "given-names"}
+    for entry in (citation, *citation["references"]):
+        assert entry["type"] in ("software", "article", "conference-paper")
+        assert all(set(author) in known for author in entry["authors"])
+
+
+def test_pull_requests_are_checked_by_the_script_on_every_supported_python() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    job = workflow["jobs"]["run"]
+    assert job["steps"][-1]["run"] == ".ci/run"
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
+    versions = job["strategy"]["matrix"]["python"]
+    assert versions[0] == PROJECT["requires-python"].removeprefix(">=")
+    assert {"pull_request", "push"} <= set(workflow[True])  # YAML takes `on` for true
+
+
+def test_the_image_starts_the_command_and_copies_what_it_installs() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert f'ENTRYPOINT ["{next(iter(PROJECT["scripts"]))}"]' in text
+    python = re.search(r"^FROM python:(3\.\d+)-slim$", text, re.MULTILINE)
+    assert python
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert python[1] in workflow["jobs"]["run"]["strategy"]["matrix"]["python"]
+    assert re.search(r"^torch==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)  # which it looks for
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert not {"src", "conf", "results", "requirements.txt", "setup.py"} & set(ignored)
+
+
+@pytest.mark.parametrize("extra", ["completion", "hub", "onnx", "tensorboard"])
+def test_every_extra_is_named_where_it_is_missed(extra: str) -> None:
+    assert extra in PROJECT["optional-dependencies"]
+    texts = [file.read_text() for file in (ROOT / "src").rglob("*.py")]
+    assert any(f"pip install 'meta_rl[{extra}]'" in text for text in texts)
+    assert f"`{extra}`" in (ROOT / "docs/guide/install.md").read_text()
