@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meta_rl import threads
-from meta_rl.errors import UserError, raised_in
+from meta_rl.errors import raised_in
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from meta_rl.data import RolloutDataModule
     from meta_rl.run.directory import RunDirectory
 
 RUN_ID = "meta_rl"  # of an agent that `launch` has started
@@ -44,28 +43,6 @@ def fail(reason: str, code: int) -> int:
 def launched() -> bool:
     """Whether this is a rank that `launch` has started."""
     return os.environ.get("TORCHELASTIC_RUN_ID") == RUN_ID
-
-
-def check(trainer: "Trainer", data: "RolloutDataModule", strategy: object) -> None:
-    """Raise a UserError unless the trainer's processes can share out the tasks evenly."""
-    size = trainer.world_size
-    if size > 1 and strategy not in ("auto", "ddp"):
-        raise UserError(f"trainer.strategy: several processes share the tasks by 'ddp' alone, got {strategy}")
-    if data.meta_batch_size % size:
-        raise UserError(
-            f"data.meta_batch_size: {data.meta_batch_size} tasks cannot be shared out evenly to {size} "
-            "processes; choose a multiple, or other trainer.devices"
-        )
-    if size > 1 and not data.env.shareable:
-        raise UserError("data.env: its tasks share random numbers, so only one process can simulate them")
-    if trainer.num_nodes > 1 and needs_launch(trainer):
-        raise UserError("trainer.num_nodes: start the processes of several machines by torchrun or Slurm")
-
-
-def needs_launch(trainer: "Trainer") -> bool:
-    """Whether there are to be several processes, and nothing has started them yet."""
-    environment = getattr(trainer.strategy, "cluster_environment", None)  # strategies of one device have none
-    return trainer.world_size > 1 and not (environment and environment.creates_processes_externally)
 
 
 def launch(trainer: "Trainer", directory: "RunDirectory") -> int:

@@ -12,13 +12,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf.errors import OmegaConfBaseException
 
 from meta_rl.algorithms import MetaLearner
 from meta_rl.data import RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import config_files, normalise
-from meta_rl.run.cluster import check
+from meta_rl.run.launchers import check, environment
 from meta_rl.run.messages import explain, with_section
 
 TRAINER_DEFAULTS = {
@@ -159,11 +160,14 @@ class MetaCLI(LightningCLI):
         if self.config.trainer.enable_progress_bar is False:
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
         self.trainer_defaults = {"callbacks": callbacks}
-        arguments = {"logger": False} if self.default_logger else {}
+        arguments: dict[str, Any] = {"logger": False} if self.default_logger else {}
+        if self.config.trainer.plugins is None:
+            arguments["plugins"] = [environment()]
         try:
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (TypeError, ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
+        rank_zero_only.rank = trainer.global_rank  # which loggers ask; Lightning takes it from any launcher
         check(trainer, self.datamodule, self.config.trainer.strategy)
         return trainer
 

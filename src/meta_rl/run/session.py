@@ -10,7 +10,6 @@ import warnings
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import LambdaCallback
-from lightning.pytorch.utilities import rank_zero_only
 
 from meta_rl import threads
 from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
@@ -20,6 +19,7 @@ from meta_rl.run.checkpoint import KEY, check_resumable, load_newest, serialise
 from meta_rl.run.config import MetaCLI
 from meta_rl.run.directory import RunDirectory
 from meta_rl.run.files import WriteError, write_atomically, writing
+from meta_rl.run.launchers import needs_launch
 from meta_rl.run.progress import AboveTheBar, Progress
 from meta_rl.run.record import Provenance
 from meta_rl.run.signals import to_the_end
@@ -36,7 +36,7 @@ def train(args: list[str], default_name: str) -> int:
     directory = RunDirectory(cli.options.runs_dir, tracking.distinct(cli.options.name or default_name))
     try:
         session = Session(cli, directory)
-        if cluster.needs_launch(session.trainer) and not session.complete:
+        if needs_launch(session.trainer) and not session.complete:
             directory.release()  # to the first rank
             return cluster.launch(session.trainer, directory)
         return session.run()
@@ -65,7 +65,13 @@ class Session:
         cli.settle(directory.name)
         self.config = cli.plain()
         self.record = Provenance(directory.record)
-        if rank_zero_only.rank == 0:
+        self.stop = GracefulStop()
+        saving = Checkpointing(directory, options.checkpoint_every, options.keep_checkpoints, self.config)
+        begin = LambdaCallback(on_train_start=self._begin)
+        callbacks = [MetricsLog(directory), begin, Progress(), self.stop, saving]
+        self.trainer = cli.make_trainer(callbacks, directory.path)
+        torch.set_float32_matmul_precision(options.matmul_precision)
+        if self.trainer.is_global_zero:
             directory.hold()
         candidates = directory.find(options.ckpt_path)
         automatic = options.ckpt_path == "auto"
@@ -78,14 +84,7 @@ class Session:
             remedy = "resume it with --ckpt_path last" if directory.last.exists() else "delete it"
             raise UserError(f"{directory.path} holds a run already; {remedy} or choose another --name")
         same = own and checkpoint and checkpoint[KEY]["config"]["name"] == directory.name
-        self.wandb_id = tracking.run_id(checkpoint if same else None)
-        self.stop = GracefulStop()
-        every, number = options.checkpoint_every, options.keep_checkpoints
-        saving = Checkpointing(directory, every, number, self.config, self.wandb_id)
-        torch.set_float32_matmul_precision(options.matmul_precision)
-        begin = LambdaCallback(on_train_start=self._begin)
-        callbacks = [MetricsLog(directory), begin, Progress(), self.stop, saving]
-        self.trainer = cli.make_trainer(callbacks, directory.path)
+        self.wandb_id = saving.wandb_id = tracking.run_id(checkpoint if same else None)
         steps = self.trainer.max_steps
         self.complete = automatic and 0 < steps <= self.first_step
         if checkpoint and self.source:

@@ -163,13 +163,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--part",
         type=_part,
-        default=(1, 1),
+        default=_own_part(),
         metavar="I/N",
-        help="Every N-th point from the I-th, for N machines.",
+        help="Every N-th point from the I-th, for N machines (default: all; under srun each task's share).",
     )
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Default: runs.")
     parser.add_argument("--dry_run", action="store_true", help="Only print the commands.")
     return parser
+
+
+def _own_part() -> tuple[int, int]:
+    """What one of several tasks of srun does."""
+    if "SLURM_STEP_ID" not in os.environ:
+        return 1, 1
+    return int(os.environ.get("SLURM_PROCID", 0)) + 1, int(os.environ.get("SLURM_NTASKS", 1))
 
 
 def _part(text: str) -> tuple[int, int]:
