@@ -58,11 +58,11 @@ def test_how_a_start_ended(lab: Any, learner: str, code: int | None, outcome: st
     assert (start["outcome"], start["last_step"]) == (outcome, last)
 
 
-def test_a_start_that_never_trained_says_so(lab: Any) -> None:
+def test_a_start_that_is_refused_leaves_no_record(lab: Any) -> None:
     epoch = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     assert lab.train(*epoch) == 0
     assert lab.train(*epoch, "--ckpt_path=last") == 2
-    assert [(s["last_step"], s["outcome"]) for s in starts(lab)] == [(2, "done"), (2, "failed")]
+    assert [(s["last_step"], s["outcome"]) for s in starts(lab)] == [(2, "done")]
 
 
 def test_no_secret_and_no_host_is_recorded(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_a_finished_run_of_epochs_is_not_resumed(lab: Any, capsys: pytest.Captur
     epoch = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     assert lab.train(*epoch) == 0
     assert lab.train(*epoch, "--ckpt_path=last") == 2
-    assert "nothing was trained" in capsys.readouterr().err
+    assert "nothing is left to train" in capsys.readouterr().err
 
 
 def test_numbers_that_stop_being_finite_end_the_run(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf.errors import OmegaConfBaseException
 
 from meta_rl.algorithms import MetaLearner
-from meta_rl.data import RolloutDataModule
+from meta_rl.data import ITERATIONS_PER_EPOCH, RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import config_files, normalise
 from meta_rl.run.launchers import check, environment
@@ -161,6 +161,7 @@ class MetaCLI(LightningCLI):
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
         self.trainer_defaults = {"callbacks": callbacks}
         arguments: dict[str, Any] = {"logger": False} if self.default_logger else {}
+        arguments |= self._limits()
         if self.config.trainer.plugins is None:
             arguments["plugins"] = [environment()]
         try:
@@ -170,6 +171,21 @@ class MetaCLI(LightningCLI):
         rank_zero_only.rank = trainer.global_rank  # which loggers ask; Lightning takes it from any launcher
         check(trainer, self.datamodule, self.config.trainer.strategy)
         return trainer
+
+    def _limits(self) -> dict[str, int]:
+        """Epochs as iterations: Lightning takes an epoch that a signal has cut short for a whole one."""
+        trainer = self.config.trainer
+        if not trainer.max_epochs or trainer.max_epochs < 1 or trainer.fast_dev_run:
+            return {}
+        share = trainer.limit_train_batches
+        length = (
+            share if isinstance(share, int) else int(ITERATIONS_PER_EPOCH * (1.0 if share is None else share))
+        )
+        steps = trainer.max_epochs * length
+        return {
+            "max_epochs": -1,
+            "max_steps": steps if trainer.max_steps < 0 else min(steps, trainer.max_steps),
+        }
 
     def plain(self) -> dict[str, Any]:
         """What makes the experiment, as plain types: kept in every checkpoint."""

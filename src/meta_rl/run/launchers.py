@@ -1,7 +1,7 @@
 """Who has started this process: as one of several ranks, or by itself.
 
-A process is a rank if torchrun or srun has started a group and the trainer asks for one. Their variables alone
-make none: every run of a job that packs many has a SLURM_PROCID, and a shell on a cluster may have a RANK.
+A process is a rank if torchrun or srun has started a group and the trainer asks for one. Their variables
+alone make none: every run of a job that packs many has a SLURM_PROCID, and a shell may have a RANK.
 """
 
 import os

@@ -23,7 +23,7 @@ from meta_rl.run.launchers import needs_launch
 from meta_rl.run.progress import AboveTheBar, Progress
 from meta_rl.run.record import Provenance
 from meta_rl.run.signals import to_the_end
-from meta_rl.run.stopping import GracefulStop
+from meta_rl.run.stopping import GracefulStop, reached
 
 
 def train(args: list[str], default_name: str) -> int:
@@ -85,10 +85,15 @@ class Session:
             raise UserError(f"{directory.path} holds a run already; {remedy} or choose another --name")
         same = own and checkpoint and checkpoint[KEY]["config"]["name"] == directory.name
         self.wandb_id = saving.wandb_id = tracking.run_id(checkpoint if same else None)
-        steps = self.trainer.max_steps
-        self.complete = automatic and 0 < steps <= self.first_step
+        limit = reached(self.trainer, checkpoint) if checkpoint else None
+        self.complete = automatic and limit is not None
         if checkpoint and self.source:
-            check_resumable(checkpoint, self.config, self.source, -1 if self.complete else steps)
+            check_resumable(checkpoint, self.config, self.source)
+        if limit and not automatic:
+            at = f"checkpoint {self.source} is at iteration {self.first_step} and {limit}"
+            raise UserError(
+                f"{at}: nothing is left to train; raise trainer.max_steps, max_epochs or max_time"
+            )
 
     @property
     def started(self) -> bool:

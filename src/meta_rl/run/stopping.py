@@ -1,10 +1,11 @@
-"""Stopping on a signal: after the current iteration, and on all ranks after the same one."""
+"""Where a run stops: at the trainer's limits, or on a signal, on all ranks after the same iteration."""
 
 import signal
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
 
 from meta_rl import ranks
 from meta_rl.run.signals import leave
@@ -42,3 +43,18 @@ class GracefulStop(Callback):
         self.signal = int(ranks.highest(number)) or None
         if self.signal is not None:
             trainer.should_stop = True
+            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = (
+                None  # they wait for no signal
+            )
+
+
+def reached(trainer: Trainer, checkpoint: dict[str, Any]) -> str | None:
+    """The limit of the whole run that a checkpoint has come to, None if there is something left to train."""
+    if 0 <= trainer.max_steps <= checkpoint["global_step"]:
+        return f"trainer.max_steps={trainer.max_steps}"
+    for timer in (c for c in trainer.callbacks if isinstance(c, Timer)):  # pyright: ignore[reportAttributeAccessIssue]
+        timer.load_state_dict(checkpoint.get("callbacks", {}).get(timer.state_key, {}))
+        left = timer.time_remaining()
+        if left is not None and left <= 0:
+            return "trainer.max_time"
+    return None
