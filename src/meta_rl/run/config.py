@@ -159,6 +159,8 @@ class MetaCLI(LightningCLI):
         """The trainer of the configuration, with `callbacks` besides its own."""
         if self.config.trainer.enable_progress_bar is False:
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        if self.config.trainer.enable_checkpointing is False:
+            raise UserError("trainer.enable_checkpointing: a run has checkpoints; see keep_checkpoints")
         self.trainer_defaults = {"callbacks": callbacks}
         arguments: dict[str, Any] = {"logger": False} if self.default_logger else {}
         arguments |= self._limits()
@@ -169,6 +171,11 @@ class MetaCLI(LightningCLI):
         except (TypeError, ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
         rank_zero_only.rank = trainer.global_rank  # which loggers ask; Lightning takes it from any launcher
+        if trainer.precision not in ("32-true", "64-true"):
+            remedy = "for speed set matmul_precision: medium"
+            raise UserError(
+                f"trainer.precision: expected 32-true or 64-true, got {trainer.precision}; {remedy}"
+            )
         check(trainer, self.datamodule, self.config.trainer.strategy)
         return trainer
 
