@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meta_rl.errors import UserError
+from meta_rl.run import streams
 from meta_rl.run.arguments import Parser, is_config, whole_number
 from meta_rl.run.quick_start import import_lightning
 from meta_rl.show import opengl
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, 1 if adaptation diverged, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs
         and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     try:
         return _run(_parser().parse_args(argv))
     except UserError as error:

@@ -166,7 +166,7 @@ def write_record(policy: LoadedPolicy, source: Path, how: AdaptationSettings, pa
         "command": shlex.join(["python", *sys.argv]),
         "config": policy.config,
     }
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def default_output(source: Path) -> Path:

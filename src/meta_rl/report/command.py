@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
+from meta_rl.run import streams
 from meta_rl.run.arguments import Parser
 
 
@@ -21,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     try:
         args = _parse(argv)
         if args.redraw:

@@ -185,7 +185,7 @@ class MetricsFile:
             self.columns += new
             self._write([*rows, row])
             return
-        with writing(self.path), self.path.open("a", newline="") as stream:
+        with writing(self.path), self.path.open("a", newline="", encoding="utf-8") as stream:
             stream.write(self._line(row))
 
     def _line(self, row: Row) -> str:
@@ -193,7 +193,7 @@ class MetricsFile:
 
     def _read(self) -> tuple[list[str], list[Row]]:
         """Columns and whole rows. A ValueError unless every row has a cell for each column."""
-        header, *lines, _torn = self.path.read_text().split("\n")
+        header, *lines, _torn = self.path.read_text("utf-8").split("\n")
         columns = header.split(",")
         return columns, [dict(zip(columns, line.split(","), strict=True)) for line in lines]
 

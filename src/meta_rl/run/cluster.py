@@ -34,7 +34,7 @@ def fail(reason: str, code: int) -> int:
     """Say why the program ends, in one line; return its exit code. A rank tells its agent instead."""
     if launched():
         content = {"message": reason, "timestamp": int(time.time())}
-        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content))
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content), "utf-8")
     else:
         print(f"error: {reason}", file=sys.stderr, flush=True)
     return code

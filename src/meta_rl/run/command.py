@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from meta_rl.errors import UserError
+from meta_rl.run import streams
 from meta_rl.run.arguments import config_files, is_question, normalise
 from meta_rl.run.cluster import end_with_launcher, fail
 from meta_rl.run.quick_start import import_lightning
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         a checkpoint to resume from once training has begun, else with nothing left behind). A second Ctrl-C
         ends the process at once with 1. Other exceptions are bugs and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     with exit_on_signals():
         try:
             end_with_launcher()

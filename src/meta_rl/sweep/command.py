@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from meta_rl.errors import UserError
+from meta_rl.run import streams
 from meta_rl.run.arguments import Parser, whole_number
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all runs are finished, 1 if some are not, 2 for bad input, 128 and its number after a signal.
         Other exceptions are bugs and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     try:
         args = _parser().parse_args(argv)
         sweep = read_sweep(args.sweep)
@@ -46,9 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:  # before the first run; later `_signals` takes care
         return 130
-    except BrokenPipeError:  # whoever read the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def _run(root: Path, runs: Sequence[Run], jobs: int) -> int:
@@ -101,7 +101,7 @@ def _line(run: Run, runs: Sequence[Run]) -> str:
 def _last_return(run: Run) -> str:
     """The last return after adaptation in a run's metrics."""
     file = run.path / "metrics.csv"
-    rows = list(csv.DictReader(file.open())) if file.exists() else []
+    rows = list(csv.DictReader(file.open(encoding="utf-8"))) if file.exists() else []
     value = rows[-1].get("return_post") if rows else None
     return f", return after adaptation {float(value):.2f}" if value else ""
 
