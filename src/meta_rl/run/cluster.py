@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from meta_rl import threads
 from meta_rl.errors import raised_in
+from meta_rl.run.signals import heard
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -45,14 +46,14 @@ def launched() -> bool:
     return os.environ.get("TORCHELASTIC_RUN_ID") == RUN_ID
 
 
-def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
-    """Run this command in as many processes as the trainer has devices; the exit code, after one line."""
+def launch(trainer: "Trainer", directory: "RunDirectory", command: list[str]) -> int:
+    """Run `command` in as many processes as the trainer has devices; the exit code, after one line."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable(logging.CRITICAL)  # the agent's own words
     size = trainer.world_size
+    script = [] if Path(command[0]).is_file() else ["-m", "meta_rl.run.command"]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.number() // size)))
     with tempfile.TemporaryDirectory(prefix="meta_rl-") as folder:
         config = LaunchConfig(
@@ -65,15 +66,19 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
             local_addr="localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
-            signals_to_handle="SIGINT,SIGTERM",
+            signals_to_handle=",".join(number.name for number in heard()),
             shutdown_timeout=SECONDS_TO_STOP,
         )
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # the agent's own words
         try:
-            elastic_launch(config, sys.executable)(*sys.argv)
+            elastic_launch(config, sys.executable)(*script, *command)
         except ChildFailedError as error:
             return _explain(error, size, directory)
         except SignalException as error:
             return 128 + error.sigval
+        finally:
+            logging.disable(disabled)
     return 0
 
 

@@ -4,7 +4,6 @@ import fcntl
 import os
 import re
 import shlex
-import sys
 from pathlib import Path
 
 from meta_rl.errors import UserError
@@ -24,14 +23,19 @@ VIDEO = "video"  # in EVALUATION
 class RunDirectory:
     """`root/name` and the files in it.
 
+    Args:
+        root: Folder of all runs.
+        name: The run's.
+        program: The script that a command to resume names.
+
     Raises:
         UserError: if `name` is no plain directory name.
     """
 
-    def __init__(self, root: str | Path, name: str) -> None:
+    def __init__(self, root: str | Path, name: str, program: str = "train.py") -> None:
         if name in ("", ".", "..") or Path(name).name != name:
             raise UserError(f"name: {name!r} is not a directory name; choose another with --name")
-        self.name = name
+        self.name, self.program = name, program
         self.path = Path(root) / name
         self.checkpoints = self.path / CHECKPOINTS
         self.last, self.best = self.checkpoints / LAST, self.checkpoints / BEST
@@ -127,7 +131,7 @@ class RunDirectory:
         """The command that goes on from here, with the newest configuration."""
         which = "last" if self.last.exists() else "auto"
         config = str(self.configs()[-1])
-        return shlex.join(["python", sys.argv[0], "--config", config, "--ckpt_path", which])
+        return shlex.join(["python", self.program, "--config", config, "--ckpt_path", which])
 
 
 def remove(*files: Path) -> None:

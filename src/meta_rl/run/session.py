@@ -4,7 +4,7 @@ import logging
 import re
 import shlex
 import shutil
-import sys
+import signal
 import warnings
 
 import torch
@@ -22,23 +22,31 @@ from meta_rl.run.files import WriteError, write_atomically, writing
 from meta_rl.run.launchers import needs_launch
 from meta_rl.run.progress import AboveTheBar, Progress
 from meta_rl.run.record import Provenance
-from meta_rl.run.signals import to_the_end
+from meta_rl.run.signals import handling
 from meta_rl.run.stopping import GracefulStop, reached
 
 
-def train(args: list[str], default_name: str) -> int:
-    """Train as the normalised arguments say; return the exit code (see `meta_rl.run.command.main`)."""
+def train(args: list[str], default_name: str, command: list[str]) -> int:
+    """Train as the normalised arguments say; return the exit code (see `meta_rl.run.command.main`).
+
+    Args:
+        args: Normalised arguments.
+        default_name: Name of a run that is given none.
+        command: The program and its arguments as they were given.
+    """
+    threads.use(threads.number())  # in this thread too
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
     logging.getLogger("meta_rl").handlers = [AboveTheBar()]
     warnings.filterwarnings("ignore", module="lightning")  # about data loaders, workers and its own imports
     cli = MetaCLI(args)
-    directory = RunDirectory(cli.options.runs_dir, tracking.distinct(cli.options.name or default_name))
+    name = tracking.distinct(cli.options.name or default_name)
+    directory = RunDirectory(cli.options.runs_dir, name, program=command[0])
     try:
-        session = Session(cli, directory)
+        session = Session(cli, directory, command)
         if needs_launch(session.trainer) and not session.complete:
             directory.release()  # to the first rank
-            return cluster.launch(session.trainer, directory)
+            return cluster.launch(session.trainer, directory, command)
         return session.run()
     finally:
         directory.release()
@@ -50,13 +58,14 @@ class Session:
     Args:
         cli: The configuration with its learner, data module and trainer.
         directory: Where the run is, or is to be.
+        command: The program and its arguments, for the record.
 
     Raises:
         UserError: if the run cannot be started as asked.
     """
 
-    def __init__(self, cli: MetaCLI, directory: RunDirectory) -> None:
-        self.cli, self.directory, options = cli, directory, cli.options
+    def __init__(self, cli: MetaCLI, directory: RunDirectory, command: list[str]) -> None:
+        self.cli, self.directory, self.command, options = cli, directory, command, cli.options
         if not cli.model.trainable():
             raise UserError(
                 f"{type(cli.model).__name__} has nothing to train (no training_step); evaluate it with: "
@@ -84,6 +93,7 @@ class Session:
             remedy = "resume it with --ckpt_path last" if directory.last.exists() else "delete it"
             raise UserError(f"{directory.path} holds a run already; {remedy} or choose another --name")
         same = own and checkpoint and checkpoint[KEY]["config"]["name"] == directory.name
+        self.lent = tracking.open_run()
         self.wandb_id = saving.wandb_id = tracking.run_id(checkpoint if same else None)
         limit = reached(self.trainer, checkpoint) if checkpoint else None
         self.complete = automatic and limit is not None
@@ -122,7 +132,7 @@ class Session:
         try:
             code = self._fit()
         finally:
-            with to_the_end():
+            with handling(signal.SIG_IGN, signal.SIGINT):  # for the moment in which records are completed
                 code = self._end(code)
                 if fresh and not self.started:
                     shutil.rmtree(self.directory.path, ignore_errors=True)
@@ -135,7 +145,7 @@ class Session:
         if self.cli.default_logger:
             with writing(self.directory.path):
                 trainer.loggers = tracking.start(self.directory, self.wandb_id, self.config)
-        self.record.begin(shlex.join(["python", *sys.argv]), self.first_step, self._device())
+        self.record.begin(shlex.join(["python", *self.command]), self.first_step, self._device())
         self.directory.save_config(self.cli.dump())
         print(self._introduction(), flush=True)
 
@@ -146,7 +156,7 @@ class Session:
             self.record.end(self.trainer.global_step, outcome)
         except WriteError as error:
             code = code or cluster.fail(str(error), 1)  # else the disk has been reported already
-        tracking.finish(self.trainer.loggers, code)
+        tracking.finish(self.trainer.loggers, code, self.lent)
         return code
 
     def _fit(self) -> int:

@@ -8,13 +8,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
 from meta_rl import ranks
-from meta_rl.run.signals import leave
+from meta_rl.run.signals import install, leave
 
 
 class GracefulStop(Callback):
-    """On Ctrl-C or SIGTERM, ends the run after the current iteration. A second Ctrl-C ends it at once.
+    """On Ctrl-C, SIGTERM or a hang-up, ends the run after the current iteration.
 
-    It is enough if one of the ranks gets the signal.
+    A second Ctrl-C ends it at once. It is enough if one of the ranks gets the signal.
 
     Attributes:
         signal: The signal that came, or None.
@@ -26,8 +26,7 @@ class GracefulStop(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         # Lightning's handler speaks to the other ranks, which may not listen.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, leave)
+        install(leave)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         def stop(number: int, _: Any) -> None:
@@ -35,8 +34,7 @@ class GracefulStop(Callback):
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
         # The trainer restores the handlers that were there before it.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
+        install(stop)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         number = torch.tensor(self._own, device=trainer.strategy.root_device)

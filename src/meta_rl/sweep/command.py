@@ -17,12 +17,12 @@ from tqdm import tqdm
 from meta_rl.errors import UserError
 from meta_rl.run import streams
 from meta_rl.run.arguments import Parser, whole_number
+from meta_rl.run.signals import handling
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
 
 REFUSED = 2  # the exit code for bad input
 FIRST_REFUSED = 3  # so many at the start, and the rest is not tried
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,13 +136,8 @@ def _signals(pool: Pool) -> Iterator[list[int]]:
         received.append(number)
         pool.stop(kill=received.count(signal.SIGINT) > 1)
 
-    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
-    before = {number: signal.signal(number, stop) for number in heard}
-    try:
+    with handling(stop):
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _parser() -> argparse.ArgumentParser:
