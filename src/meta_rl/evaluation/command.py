@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meta_rl.errors import UserError
 from meta_rl.run import streams
-from meta_rl.run.arguments import Parser, is_config, whole_number
+from meta_rl.run.arguments import Parser, is_config, path, whole_number
 from meta_rl.run.quick_start import import_lightning
 from meta_rl.show import opengl
 
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_showing(parser)
     parser.add_argument(
         "--output",
-        type=Path,
+        type=path,
         help="Directory (default: runs/NAME/evaluation, evaluation/CONFIG_STEM, or evaluation/comparison).",
     )
     return parser
@@ -89,16 +89,16 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--checkpoint",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="CHECKPOINT",
         help="One or more that train.py wrote: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
         "after the training iteration with the highest return after adaptation.",
     )
-    source.add_argument("--config", type=Path, help="Evaluate an untrained policy of this experiment.")
+    source.add_argument("--config", type=path, help="Evaluate an untrained policy of this experiment.")
     source.add_argument(
         "--compare",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="RUN",
         help="Evaluate several on the same tasks, each with its own rates: run directories (last.ckpt), "
@@ -112,7 +112,7 @@ def _add_adaptation(parser: argparse.ArgumentParser) -> None:
     # No default here: argparse would not see a conflict with a value that equals the default.
     count = whole_number(1)
     tasks.add_argument("--num_tasks", type=count, help=f"Unseen tasks to draw (default: {DEFAULT_TASKS}).")
-    tasks.add_argument("--tasks", type=Path, help="CSV of tasks; its header names their parameters.")
+    tasks.add_argument("--tasks", type=path, help="CSV of tasks; its header names their parameters.")
     steps = whole_number(0)
     parser.add_argument(
         "--gradient_steps",

@@ -10,7 +10,7 @@ from typing import Any
 
 from meta_rl.errors import UserError
 from meta_rl.run import streams
-from meta_rl.run.arguments import Parser
+from meta_rl.run.arguments import Parser, path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,13 +93,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "runs",
-        type=Path,
+        type=path,
         nargs="*",
         metavar="RUN",
         help="Run directories of train.py, or of evaluate.py for untrained policies; or directories of them.",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("report"), help="Directory to write to (default: report)."
+        "--output", type=path, default=Path("report"), help="Directory to write to (default: report)."
     )
     parser.add_argument(
         "--evaluation",
@@ -109,7 +109,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--redraw",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="REPORT",
         help="Instead: rebuild figures and page of reports from their data/*.csv and report.json alone.",

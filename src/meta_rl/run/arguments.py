@@ -31,6 +31,11 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
+def path(text: str) -> Path:
+    """The type of an argument that is a path, also one that begins with `~/`."""
+    return Path(text).expanduser()
+
+
 def is_config(path: Path) -> bool:
     """Whether a path is that of a YAML file rather than of a checkpoint or a run."""
     return path.suffix in (".yaml", ".yml")
@@ -66,7 +71,7 @@ def normalise(argv: Sequence[str]) -> list[str]:
             elif not is_question(token):
                 raise UserError(f"{token} needs a value: {token}=...")
         key, _, value = token.partition("=")
-        token = f"{key}=null" if value == "None" else token
+        token = f"{key}=null" if value == "None" else token.replace("=~/", f"={Path.home()}/", 1)
         (configs if key == "--config" else options).append(token)
     return configs + options
 

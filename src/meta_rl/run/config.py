@@ -21,6 +21,7 @@ from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import config_files, normalise
 from meta_rl.run.launchers import check, environment
 from meta_rl.run.messages import explain, with_section
+from meta_rl.run.plain import at_home
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the networks are small: a GPU spends the time on launching kernels
@@ -114,6 +115,8 @@ class MetaCLI(LightningCLI):
         try:
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
             jsonargparse.set_parsing_settings(unset_sentinel=True)  # else a null passes for every type
+            for key, value in list(self.config.items()):
+                self.config[key] = at_home(value)
             parser.validate(self.config)
         except OmegaConfBaseException as error:
             raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None

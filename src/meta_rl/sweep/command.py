@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from meta_rl.errors import UserError
 from meta_rl.run import streams
-from meta_rl.run.arguments import Parser, whole_number
+from meta_rl.run.arguments import Parser, path, whole_number
 from meta_rl.run.signals import handling
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     count = whole_number(1)
     parser.add_argument(
-        "sweep", type=Path, help="A file in W&B's format, method grid or random: sweeps/*.yaml."
+        "sweep", type=path, help="A file in W&B's format, method grid or random: sweeps/*.yaml."
     )
     parser.add_argument(
         "--jobs", type=count, default=1, help="Runs at a time, each on its share of the cores."
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="I/N",
         help="Every N-th point from the I-th, for N machines (default: all; under srun each task's share).",
     )
-    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Default: runs.")
+    parser.add_argument("--runs_dir", type=path, default=Path("runs"), help="Default: runs.")
     parser.add_argument("--dry_run", action="store_true", help="Only print the commands.")
     return parser
 
