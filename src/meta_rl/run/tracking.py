@@ -73,7 +73,8 @@ def choose_mode() -> str | None:
     """W&B's mode as WANDB_MODE and a login allow it, None for no W&B at all; silences its messages.
 
     Raises:
-        UserError: if WANDB_MODE is unknown, or `online` where that is impossible.
+        UserError: if WANDB_MODE is unknown, or `online` where that is impossible; if W&B refuses the value of
+            another of its variables.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -85,7 +86,11 @@ def choose_mode() -> str | None:
     import wandb
     from wandb.errors import Error as WandbError
 
-    wandb.setup()  # reads WANDB_SILENT, which the loggers' own warnings need
+    try:
+        wandb.setup()  # reads WANDB_SILENT, which the loggers' own warnings need, and all other variables
+    except (WandbError, ValueError) as error:
+        reason = one_line(error).partition(" [type=")[0]
+        raise UserError(f"W&B: {reason}; mend its WANDB_ variable, or set WANDB_MODE=disabled") from None
     if wanted == "offline":
         return wanted
     try:
@@ -114,7 +119,7 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
         return [_open(run, identifier, config, mode)]
     except Exception as error:  # W&B's process may die of an answer, which is no WandbError
         if os.environ.get("WANDB_MODE"):
-            raise UserError(f"W&B: {one_line(error)}; train without it by WANDB_MODE=offline") from None
+            raise UserError(f"W&B: {one_line(error)}; train without it by WANDB_MODE=disabled") from None
         _stays_offline(error)
     import wandb
 
