@@ -119,7 +119,7 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
         return [_open(run, identifier, config, mode)]
     except Exception as error:  # W&B's process may die of an answer, which is no WandbError
         if os.environ.get("WANDB_MODE"):
-            raise UserError(f"W&B: {one_line(error)}; train without it by WANDB_MODE=disabled") from None
+            raise UserError(f"W&B: {one_line(error)}; train without it by WANDB_MODE=offline") from None
         _stays_offline(error)
     import wandb
 
