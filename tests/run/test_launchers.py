@@ -1,5 +1,6 @@
 """Variables of torchrun and Slurm: which of them make a process one of several ranks."""
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -63,3 +64,12 @@ def test_a_group_of_another_size_is_refused(started: Any, refused: Any, variable
         "trainer.devices: the launcher has started 4 processes, but "
         f"trainer.devices x trainer.num_nodes is {devices}; tell both the same"
     )
+
+
+def test_a_port_that_is_taken_is_named(started: Any, refused: Any) -> None:
+    with socket.create_server(("", 0)) as server:
+        port = str(server.getsockname()[1])
+        started(STEP | {"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"})
+        started({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
+        line = refused("--trainer.devices=2")
+    assert line == f"MASTER_PORT: port {port} is taken on this machine; set another one"

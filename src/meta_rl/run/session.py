@@ -1,6 +1,7 @@
 """One start of a run: check everything, claim its directory, train, and say how to go on."""
 
 import logging
+import os
 import re
 import shlex
 import shutil
@@ -190,6 +191,9 @@ class Session:
             raise UserError(
                 f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
             ) from None
+        if "EADDRINUSE" in str(error):
+            port = os.environ.get("MASTER_PORT")
+            raise UserError(f"MASTER_PORT: port {port} is taken on this machine; set another one") from None
         if self.trainer.world_size > 1 and cluster.is_of_a_message(error):
             return cluster.LOST  # what has started the ranks tells which
         of_trainer = raised_in(error).startswith(("lightning.pytorch", "lightning.fabric"))
