@@ -17,7 +17,7 @@ import yaml
 from meta_rl.errors import UserError
 from meta_rl.evaluation.loaded import load_trained
 from meta_rl.run.files import read_yaml
-from meta_rl.run.signals import to_the_end
+from meta_rl.run.signals import handling
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS / "stress"))
@@ -97,6 +97,6 @@ def test_a_null_in_the_configuration_of_a_checkpoint(tmp_path: Path) -> None:
 
 def test_sigterm_waits_for_the_records_of_a_run_that_ends() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with to_the_end():
+    with handling(signal.SIG_IGN, signal.SIGINT):
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before

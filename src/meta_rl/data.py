@@ -18,7 +18,7 @@ from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
 from meta_rl.types import Experience, MetaBatch, Params
 
-ITERATIONS_PER_EPOCH = 100  # where the trainer sets no max_steps
+ITERATIONS_PER_EPOCH = 100  # what one of max_epochs stands for
 
 
 class RolloutDataModule(L.LightningDataModule):

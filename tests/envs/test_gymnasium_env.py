@@ -416,3 +416,32 @@ def test_bad_input_is_refused_in_one_line(arguments: dict[str, Any], message: st
     with pytest.raises(ValueError, match=f"^{message}") as caught:
         GymnasiumEnv(**{**FUSE, **arguments})
     assert "\n" not in str(caught.value)
+
+
+class Counting(gym.Env):
+    """Fails where its count is not an int."""
+
+    observation_space = action_space = Box(-1, 1, (1,))
+    count = 1
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict]:
+        self.left = list(range(self.count))
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        return np.zeros(1, np.float32), float(self.count), False, False, {}
+
+
+def test_parameters_that_are_whole_numbers_arrive_as_such() -> None:
+    gym.register("Counting-v0", Counting, max_episode_steps=2)
+    env = GymnasiumEnv("Counting-v0", {"count": (1, 3)}, integers=["count"])
+    tasks = env.sample_tasks(200, torch.Generator().manual_seed(0))
+    assert tasks.unique().tolist() == [1, 2, 3]
+    env.reset(tasks[:4], 1, TaskStreams(0))
+    assert env.step(torch.zeros(4, 1, 1))[1].flatten().tolist() == tasks[:4].flatten().tolist()
+    assert not env.failures
+    with pytest.raises(ValueError, match=r"count: 1.5 is none of 1, 2, 3"):
+        env.task_row({"count": 1.5})
+    with pytest.raises(ValueError, match="integers count"):
+        GymnasiumEnv("Counting-v0", {"count": (1, 2.5)}, integers=["count"])
+    env.close()

@@ -3,7 +3,8 @@
 import copy
 import csv
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,14 @@ class Lab:
 def ant() -> dict[str, Any]:
     """The section `data` of a tiny experiment in MuJoCo."""
     return copy.deepcopy(ANT)
+
+
+@pytest.fixture
+def no_nohup() -> Iterator[None]:
+    """A hang-up is not ignored, whatever has started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,10 @@ class Terminated(Interrupted):
     signal = 15
 
 
+class HungUp(Interrupted):
+    signal = 1
+
+
 class InterruptedEarly(FOMAML):
     """Gets a signal before training has begun."""
 

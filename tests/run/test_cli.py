@@ -10,6 +10,7 @@ import yaml
 from meta_rl.run.arguments import is_question, normalise
 from meta_rl.run.command import main
 from meta_rl.run.config import instantiate, read_config
+from meta_rl.run.plain import at_home
 
 CONF = Path(__file__).parents[2] / "conf"
 CONFIGS = sorted(CONF.glob("**/*.yaml"))
@@ -107,6 +108,28 @@ def test_user_classes_plug_in_from_yaml_alone(lab: Any) -> None:
     assert [row["count"] for row in lab.metrics()] == ["5", "10", "15"]
     config = lab.checkpoint()["meta_rl"]["config"]
     assert config["data"]["env"] == {"class_path": "plugins.Line", "init_args": {"horizon": 2}}
+
+
+def test_a_path_may_begin_at_home(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(lab.path))
+    lab.write(runs_dir="~/here", trainer={"max_steps": 1})
+    assert main(["--config=~/tiny.yaml"]) == 0
+    assert (
+        main(
+            [
+                "--config=~/tiny.yaml",
+                "--runs_dir=~/there",
+                "--ckpt_path",
+                "~/here/tiny/checkpoints/last.ckpt",
+                "--trainer.max_steps=2",
+            ]
+        )
+        == 0
+    )
+    assert (lab.path / "here/tiny/metrics.csv").exists()
+    assert (lab.path / "there/tiny/metrics.csv").exists()
+    assert not (lab.path / "~").exists()
+    assert at_home({"xml": ["~/a", "~b", 3]}) == {"xml": [f"{lab.path}/a", "~b", 3]}
 
 
 def test_the_run_is_named_by_option_key_or_file(lab: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from meta_rl.errors import UserError
+from meta_rl.run.command import main
 from meta_rl.run.directory import RunDirectory
 from meta_rl.run.record import commit, machine, read_starts, versions
 
@@ -24,10 +25,12 @@ def starts(lab: Any, name: str = "tiny") -> list[dict[str, Any]]:
 def test_a_start_is_recorded_with_command_versions_and_machine(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["train.py", "--config", "a file.yaml"])
-    assert lab.train() == 0
+    lab.write("a file.yaml")
+    (lab.path / "program.py").touch()
+    monkeypatch.setattr("sys.argv", ["program.py", "--config", "a file.yaml", "--name=tiny"])
+    assert main() == 0
     (start,) = starts(lab)
-    assert shlex.split(start["command"]) == ["python", "train.py", "--config", "a file.yaml"]
+    assert shlex.split(start["command"]) == ["python", "program.py", "--config", "a file.yaml", "--name=tiny"]
     assert (start["first_step"], start["last_step"], start["outcome"]) == (0, 3, "done")
     assert 0 <= start["seconds"] < 100
     assert start["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -58,18 +61,18 @@ def test_how_a_start_ended(lab: Any, learner: str, code: int | None, outcome: st
     assert (start["outcome"], start["last_step"]) == (outcome, last)
 
 
-def test_a_start_that_never_trained_says_so(lab: Any) -> None:
+def test_a_start_that_is_refused_leaves_no_record(lab: Any) -> None:
     epoch = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     assert lab.train(*epoch) == 0
     assert lab.train(*epoch, "--ckpt_path=last") == 2
-    assert [(s["last_step"], s["outcome"]) for s in starts(lab)] == [(2, "done"), (2, "failed")]
+    assert [(s["last_step"], s["outcome"]) for s in starts(lab)] == [(2, "done")]
 
 
 def test_no_secret_and_no_host_is_recorded(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "secret" * 7)
     assert lab.train() == 0
     text = (lab.runs / "tiny/run.json").read_text()
-    assert "secret" not in text
+    assert "secretsecret" not in text
     assert os.uname().nodename not in text.replace("localhost", "")
 
 

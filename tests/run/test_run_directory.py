@@ -73,11 +73,15 @@ def test_every_start_keeps_its_config(lab: Any) -> None:
     assert [f for f in files(lab) if "config" in f] == ["config-1.yaml", "config-2.yaml", "config.yaml"]
 
 
-@pytest.mark.parametrize(("class_path", "code"), [("plugins.Interrupted", 130), ("plugins.Terminated", 143)])
+@pytest.mark.parametrize(
+    ("class_path", "code"),
+    [("plugins.Interrupted", 130), ("plugins.Terminated", 143), ("plugins.HungUp", 129)],
+)
+@pytest.mark.usefixtures("no_nohup")
 def test_a_signal_ends_the_iteration_and_the_run_can_go_on(
     lab: Any, class_path: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     model = {"class_path": class_path, "init_args": {"policy": {"hidden_sizes": [4]}}}
     assert lab.train("--trainer.max_steps=5", "--checkpoint_every=100", model=model) == code
     assert (
@@ -86,7 +90,7 @@ def test_a_signal_ends_the_iteration_and_the_run_can_go_on(
     )
     assert lab.checkpoint()["global_step"] == 2
     assert len(lab.metrics()) == 2
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
 
     assert lab.train("--trainer.max_steps=5", "--ckpt_path=last", model=model) == 0
     assert [row["step"] for row in lab.metrics()] == ["1", "2", "3", "4", "5"]
@@ -108,7 +112,7 @@ def test_a_finished_run_of_epochs_is_not_resumed(lab: Any, capsys: pytest.Captur
     epoch = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     assert lab.train(*epoch) == 0
     assert lab.train(*epoch, "--ckpt_path=last") == 2
-    assert "nothing was trained" in capsys.readouterr().err
+    assert "nothing is left to train" in capsys.readouterr().err
 
 
 def test_numbers_that_stop_being_finite_end_the_run(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:

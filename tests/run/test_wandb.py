@@ -56,6 +56,21 @@ def test_an_unknown_mode_is_refused(refused: Callable[..., str], monkeypatch: py
     assert refused() == "WANDB_MODE=onlin: expected online, offline or disabled"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("PROJECT", "a/b"), ("RUN_ID", "a/b"), ("BASE_URL", "here"), ("RESUME", "perhaps")]
+)
+def test_a_variable_that_wandb_refuses_is_one_line(
+    nobody: Any, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    import wandb
+
+    wandb.teardown()  # what it has read before
+    monkeypatch.setenv(f"WANDB_{name}", value)
+    line = refused()
+    assert line.startswith("W&B: ")
+    assert line.endswith("; mend its WANDB_ variable, or set WANDB_MODE=disabled")
+
+
 def test_offline_is_obeyed_without_looking_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delattr("wandb.login")

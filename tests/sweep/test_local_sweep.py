@@ -37,6 +37,14 @@ def test_every_point_is_a_run_of_its_own(write: Write, jobs: int, capsys: pytest
     assert output.err == ""
 
 
+def test_each_of_several_tasks_of_srun_takes_its_share(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write()
+    for name, value in {"STEP_ID": "0", "PROCID": "1", "NTASKS": "2"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert main(["sweep.yaml"]) == 0
+    assert runs() == {"seed1-rate0.2", "seed2-rate0.2"}
+
+
 def test_finished_runs_are_skipped_when_started_again(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

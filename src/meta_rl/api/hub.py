@@ -53,7 +53,7 @@ def push(trained: Trained, repo_id: str, curve: pd.DataFrame, private: bool) -> 
     hub = _hub()
     with TemporaryDirectory() as folder:
         Path(folder, CHECKPOINT).write_bytes(file.read_bytes())
-        Path(folder, CARD).write_text(card(trained, repo_id, curve))
+        Path(folder, CARD).write_text(card(trained, repo_id, curve), encoding="utf-8")
         try:
             api = hub.HfApi()
             api.create_repo(repo_id, private=private, exist_ok=True)
@@ -119,7 +119,7 @@ def _hub() -> Any:
     """huggingface_hub, which is an extra."""
     try:
         import huggingface_hub
-        import huggingface_hub.errors
+        import huggingface_hub.errors  # noqa: F401
     except ImportError:
         raise UserError("the Hub needs huggingface_hub; install it: pip install 'meta_rl[hub]'") from None
     return huggingface_hub

@@ -8,7 +8,7 @@ from meta_rl.api.load import load
 from meta_rl.api.trained import Trained
 from meta_rl.run.arguments import config_files, normalise
 from meta_rl.run.plain import flatten
-from meta_rl.run.program import as_typed
+from meta_rl.run.program import COMMAND, as_typed
 from meta_rl.run.session import train as start
 
 
@@ -31,7 +31,7 @@ def train(config: str | Path, **overrides: Any) -> Trained:
     """
     changes = [f"--{key}={_text(value)}" for key, value in flatten(overrides).items()]
     words = [f"--config={config}", *changes]
-    with as_typed("train", *words):
+    with as_typed(COMMAND, "train", *words):
         args = normalise(words)
         files = config_files(args)
         code, directory = start(args, default_name=files[-1].stem)

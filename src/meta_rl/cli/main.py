@@ -10,6 +10,7 @@ from typing import NoReturn
 import meta_rl
 from meta_rl import threads
 from meta_rl.cli import completion
+from meta_rl.run import streams
 from meta_rl.run.program import COMMAND
 from meta_rl.run.shipped import nearest
 
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The words after `meta-rl`; None for those of this process.
     """
+    if argv is None:
+        streams.prepare()
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else "--help"
     if name in ("-h", "--help"):

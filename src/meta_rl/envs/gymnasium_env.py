@@ -3,7 +3,7 @@
 import math
 import pkgutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
 from typing import Any, Literal
@@ -45,6 +45,7 @@ class GymnasiumEnv(BatchedEnv):
         num_workers: Number of processes for `async`; 0 for one per core that this process may use.
         context: How `multiprocessing` starts them. Forked ones may hang, since torch and W&B have threads.
         env_kwargs: Further arguments of the environment's constructor.
+        integers: Those of the parameters that are whole numbers; the environment gets them as int.
 
     Raises:
         ValueError: for an environment that cannot be made or whose actions are of another kind, and for
@@ -61,6 +62,7 @@ class GymnasiumEnv(BatchedEnv):
         num_workers: int = 0,
         context: Literal["spawn", "forkserver", "fork"] = "spawn",
         env_kwargs: dict[str, Any] | None = None,
+        integers: Sequence[str] = (),
     ) -> None:
         if num_workers < 0:
             raise ValueError(f"num_workers must not be negative, got {num_workers}")
@@ -70,7 +72,9 @@ class GymnasiumEnv(BatchedEnv):
         self.env_kwargs = env_kwargs or {}
         self.task_parameters = tuple(task_parameters)
         self.task_space = _task_space(task_parameters)
-        self._set_task = TaskSetter(self.task_parameters, _function(task_setter, self.task_parameters))
+        self.task_choices = _choices(task_parameters, integers)
+        function = _function(task_setter, self.task_parameters)
+        self._set_task = TaskSetter(self.task_parameters, function, tuple(integers))
         attributes = () if task_setter else self.task_parameters
         native = vectorization == "vector_entry_point"
         self._spec, size, actions = describe(id, native, self.env_kwargs, attributes)
@@ -84,7 +88,12 @@ class GymnasiumEnv(BatchedEnv):
 
     def sample_tasks(self, n: int, generator: torch.Generator) -> Tensor:
         low, high = (torch.from_numpy(bound) for bound in (self.task_space.low, self.task_space.high))
-        return low + (high - low) * torch.rand(n, len(low), generator=generator)
+        share = torch.rand(n, len(low), generator=generator)
+        tasks = low + (high - low) * share
+        for column, name in enumerate(self.task_parameters):
+            if name in self.task_choices:
+                tasks[:, column] = (low + (high - low + 1) * share).floor()[:, column]
+        return tasks
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         total = len(tasks) * episodes
@@ -151,6 +160,18 @@ def _task_space(parameters: dict[str, tuple[float, float]]) -> Box:
             raise ValueError(f"task_parameters {name}: must be lowest, highest value, got {low}, {high}")
     bounds = np.array(list(parameters.values()), dtype=np.float32)
     return Box(bounds[:, 0], bounds[:, 1], dtype=np.float32)
+
+
+def _choices(
+    parameters: dict[str, tuple[float, float]], integers: Sequence[str]
+) -> dict[str, tuple[float, ...]]:
+    """The values of those parameters that are whole numbers."""
+    for name in integers:
+        if name not in parameters or any(bound != int(bound) for bound in parameters[name]):
+            raise ValueError(
+                f"integers {name}: must be one of task_parameters with whole numbers as its range"
+            )
+    return {name: tuple(range(int(parameters[name][0]), int(parameters[name][1]) + 1)) for name in integers}
 
 
 def _function(setter: str | Callable[..., Any] | None, parameters: tuple[str, ...]) -> Callable | None:

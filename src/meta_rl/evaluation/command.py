@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meta_rl.errors import UserError
-from meta_rl.run.arguments import Parser, is_config, whole_number
+from meta_rl.run import streams
+from meta_rl.run.arguments import Parser, is_config, path, whole_number
 from meta_rl.run.program import usage
 from meta_rl.run.quick_start import import_lightning
 from meta_rl.run.shipped import configs, find_config
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, 1 if adaptation diverged, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs
         and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     try:
         return _run(make_parser().parse_args(argv))
     except UserError as error:
@@ -86,7 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_showing(parser)
     parser.add_argument(
         "--output",
-        type=Path,
+        type=path,
         help="Directory (default: runs/NAME/evaluation, evaluation/CONFIG_STEM, or evaluation/comparison).",
     )
     return parser
@@ -96,18 +99,18 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--checkpoint",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="CHECKPOINT",
         help="One or more that train.py wrote: runs/NAME/checkpoints/last.ckpt, or best.ckpt, the state "
         "after the training iteration with the highest return after adaptation.",
     )
     source.add_argument(
-        "--config", type=Path, help="Evaluate an untrained policy of this file, or shipped name."
+        "--config", type=path, help="Evaluate an untrained policy of this file, or shipped name."
     )
     source.add_argument(
         "--compare",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="RUN",
         help="Evaluate several on the same tasks, each with its own rates: run directories (last.ckpt), "
@@ -121,7 +124,7 @@ def _add_adaptation(parser: argparse.ArgumentParser) -> None:
     # No default here: argparse would not see a conflict with a value that equals the default.
     count = whole_number(1)
     tasks.add_argument("--num_tasks", type=count, help=f"Unseen tasks to draw (default: {DEFAULT_TASKS}).")
-    tasks.add_argument("--tasks", type=Path, help="CSV of tasks; its header names their parameters.")
+    tasks.add_argument("--tasks", type=path, help="CSV of tasks; its header names their parameters.")
     steps = whole_number(0)
     parser.add_argument(
         "--gradient_steps",

@@ -72,7 +72,7 @@ def evaluate_all(sources: Sequence[Path], output: Path | None, evaluation: Evalu
     code = 0
     for source, folder in zip(sources, outputs, strict=True):
         try:
-            evaluate(source, folder, evaluation, alone=len(sources) == 1)
+            evaluate(source, folder, evaluation)
         except EpisodeError as error:
             code = max(code, 1)
             print(f"error: {source}: {error}", file=sys.stderr)
@@ -86,14 +86,13 @@ def evaluate_all(sources: Sequence[Path], output: Path | None, evaluation: Evalu
     return code
 
 
-def evaluate(source: Path, output: Path, evaluation: Evaluation, alone: bool = True) -> None:
+def evaluate(source: Path, output: Path, evaluation: Evaluation) -> None:
     """Adapt a policy to every task; write the table, the figure and the videos, and print a summary.
 
     Args:
         source: A checkpoint, or a YAML file for an untrained policy.
         output: Directory to write to.
         evaluation: Tasks and settings.
-        alone: Whether the settings are meant for this policy alone; among several, one may not adapt.
 
     Raises:
         UserError: for files and values that do not fit.
@@ -101,7 +100,7 @@ def evaluate(source: Path, output: Path, evaluation: Evaluation, alone: bool = T
     """
     policy = load_untrained(source) if is_config(source) else load_trained(source)
     how, showing = evaluation.how, evaluation.showing
-    check(policy, how if alone else AdaptationSettings(), showing)
+    check(policy, showing)
     mode = choose_mode()
     env = policy.data.env
     tasks = tasks_to_test(env, evaluation.tasks, how.seed)
@@ -133,11 +132,8 @@ def evaluate(source: Path, output: Path, evaluation: Evaluation, alone: bool = T
         show_live(policy, tasks[0], how)
 
 
-def check(policy: LoadedPolicy, how: AdaptationSettings, showing: Showing) -> None:
-    """Raise a UserError if a policy that never adapts is asked to, or if there will be nothing to show."""
-    for flag, given in (("gradient_steps", how.gradient_steps), ("inner_lr", how.inner_lr)):
-        if given and not policy.learner.adapts:
-            raise UserError(f"--{flag}: {type(policy.learner).__name__} takes no gradient step; leave it out")
+def check(policy: LoadedPolicy, showing: Showing) -> None:
+    """Raise a UserError if there will be nothing to show."""
     if showing.videos or showing.live:
         robots(policy.data.env)
     if showing.videos:
@@ -148,7 +144,8 @@ def print_summary(policy: LoadedPolicy, how: AdaptationSettings, summary: pd.Dat
     """Print the mean return after each gradient step."""
     inner = policy.test_time(how.inner_lr)
     unit = " x variance" if inner.scale_by_variance else ""
-    rates = f"inner_lr {inner.rates}{unit}" if policy.learner.adapts else "no adaptation"
+    no = f"{type(policy.learner).__name__} does not adapt: no gradient step"
+    rates = f"inner_lr {inner.rates}{unit}" if policy.learner.adapts else no
     print(f"{policy.label}: {summary['n'].iloc[0]} tasks, {how.episodes} episodes a step, {rates}")
     print("step  mean return    ± 95 %")
     for step, mean, half_width, _ in summary.itertuples():
@@ -169,7 +166,7 @@ def write_record(policy: LoadedPolicy, source: Path, how: AdaptationSettings, pa
         "command": shlex.join(typed()),
         "config": policy.config,
     }
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def default_output(source: Path) -> Path:

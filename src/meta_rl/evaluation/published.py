@@ -13,7 +13,7 @@ def published_returns(task: str) -> pd.DataFrame:
 
     The header of evaluation/published_returns.csv says where they come from and lists the families.
     """
-    with files("meta_rl").joinpath("evaluation/published_returns.csv").open() as stream:
+    with files("meta_rl").joinpath("evaluation/published_returns.csv").open(encoding="utf-8") as stream:
         table = pd.read_csv(stream, comment="#")
     return table.query("task == @task").drop(columns="task").reset_index(drop=True)
 

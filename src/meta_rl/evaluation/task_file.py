@@ -14,6 +14,8 @@ from meta_rl.errors import UserError
 def read_tasks(path: str | Path, env: BatchedEnv) -> Tensor:
     """The tasks [N, P] in a CSV file, columns in any order; those of `env.task_defaults` may be left out.
 
+    A column without a name, or named `index`, is passed over.
+
     Raises:
         UserError: naming file, line (the header's is 1) and column, for anything that is not a legal task.
     """
@@ -27,6 +29,11 @@ def read_tasks(path: str | Path, env: BatchedEnv) -> Tensor:
         raise UserError(f"tasks file {path}: not a CSV text file") from None
     if not rows:
         raise UserError(f"tasks file {path}: empty; its header names {', '.join(env.task_parameters)}")
+    for index in {"", "index"}.intersection(rows[0][1]).difference(
+        env.task_parameters
+    ):  # as pandas writes one
+        column = rows[0][1].index(index)
+        rows = [(line, row[:column] + row[column + 1 :]) for line, row in rows]
     header = rows[0][1]
     _check_header(path, header, env)
     if len(rows) == 1:

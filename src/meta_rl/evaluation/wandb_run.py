@@ -9,7 +9,7 @@ import pandas as pd
 
 from meta_rl.errors import UserError, one_line
 from meta_rl.run.plain import flatten
-from meta_rl.run.tracking import bounded, project
+from meta_rl.run.tracking import bounded, open_run, project
 
 
 def log_evaluation(
@@ -52,6 +52,7 @@ def log_evaluation(
             mode=mode,  # type: ignore[arg-type]
             config=flatten(config),
             settings=bounded(),
+            reinit="create_new" if open_run() else None,
         )
         with run:
             _log(run, summary, figure, videos)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
-from meta_rl.run.arguments import Parser
+from meta_rl.run import streams
+from meta_rl.run.arguments import Parser, path
 from meta_rl.run.program import sibling, usage
 
 
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for bad input, 130 after Ctrl-C. Other exceptions are bugs and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     try:
         args = _parse(argv)
         if args.redraw:
@@ -92,13 +95,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "runs",
-        type=Path,
+        type=path,
         nargs="*",
         metavar="RUN",
         help="Run directories of train.py, or of evaluate.py for untrained policies; or directories of them.",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("report"), help="Directory to write to (default: report)."
+        "--output", type=path, default=Path("report"), help="Directory to write to (default: report)."
     )
     parser.add_argument(
         "--evaluation",
@@ -108,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--redraw",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="REPORT",
         help="Instead: rebuild figures and page of reports from their data/*.csv and report.json alone.",

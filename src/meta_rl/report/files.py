@@ -54,9 +54,9 @@ def save(report: Report, output: Path) -> None:
         file.unlink(missing_ok=True)
     (output / "data").mkdir(parents=True, exist_ok=True)
     for chart in report.charts:
-        (output / "data" / f"{chart.key}.csv").write_text(to_csv(chart))
+        (output / "data" / f"{chart.key}.csv").write_text(to_csv(chart), "utf-8")
     videos = tuple(_copy_video(video, report.runs, output) for video in report.videos)
-    (output / "report.json").write_text(_to_json(replace(report, videos=videos)))
+    (output / "report.json").write_text(_to_json(replace(report, videos=videos)), "utf-8")
 
 
 def _copy_video(video: Path, runs: Sequence[RunRecord], output: Path) -> Path:
@@ -76,11 +76,11 @@ def load(output: Path) -> Report:
     """
     file = output / "report.json"
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text("utf-8"))
         charts = []
         for key in content.pop("charts"):
             file = output / "data" / f"{key}.csv"
-            charts.append(_named(key, from_csv(file.read_text())))
+            charts.append(_named(key, from_csv(file.read_text("utf-8"))))
         file = output / "report.json"
         return _from_json(content, tuple(charts), output)
     except OSError as error:
@@ -146,7 +146,7 @@ def figure_files(output: Path, key: str) -> list[Path]:
 def _earlier_files(output: Path) -> list[Path]:
     """The files of an earlier report in `output` besides report.json and the page; none outside of it."""
     try:
-        earlier = json.loads((output / "report.json").read_text())
+        earlier = json.loads((output / "report.json").read_text("utf-8"))
         keys = [key for key in earlier["charts"] if Path(key).name == key]
         videos = _own_videos(earlier, output)
     except (OSError, ValueError, LookupError, TypeError):

@@ -129,7 +129,7 @@ def read_trained(path: Path) -> RunResult:
             raise Unusable(f"missing: no {name}")
     newest = max(path.glob("config*.yaml"), key=_number)
     with reading(newest.name):
-        text = newest.read_text()
+        text = newest.read_text("utf-8")
         config = yaml.safe_load(text)
         described = _described(config)
         wanted = int(config["trainer"]["max_steps"])
@@ -183,7 +183,7 @@ def read_evaluation(path: Path) -> EvaluationResult:
     facts: dict[str, Any] = {}
     if (path / FACTS).exists():
         with reading(FACTS):
-            facts = dict(json.loads((path / FACTS).read_text()))
+            facts = dict(json.loads((path / FACTS).read_text("utf-8")))
     return EvaluationResult(path, returns.to_numpy(float), tasks.loc[:, parameters], episodes, facts)
 
 
@@ -233,7 +233,7 @@ def _number(config: Path) -> int:
 
 def _read_metrics(path: Path) -> pd.DataFrame:
     with reading(path.name):
-        text = path.read_text()
+        text = path.read_text("utf-8")
         whole = text[: text.rfind("\n") + 1]  # a killed process may have left part of a line
         table = pd.read_csv(io.StringIO(whole), dtype=float)
         _require(table, METRICS_COLUMNS, METRICS)

@@ -35,6 +35,11 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
+def path(text: str) -> Path:
+    """The type of an argument that is a path, also one that begins with `~/`."""
+    return Path(text).expanduser()
+
+
 def is_config(path: Path) -> bool:
     """Whether a path is that of a YAML file rather than of a checkpoint or a run."""
     return path.suffix in (".yaml", ".yml")
@@ -70,9 +75,9 @@ def normalise(argv: Sequence[str]) -> list[str]:
             elif not is_question(token):
                 raise UserError(f"{token} needs a value: {token}=...")
         key, _, value = token.partition("=")
-        token = f"{key}=null" if value == "None" else token
+        token = f"{key}=null" if value == "None" else token.replace("=~/", f"={Path.home()}/", 1)
         if key == "--config":
-            configs.append(f"{key}={find_config(value)}")
+            configs.append(f"{key}={find_config(token.partition('=')[2])}")
         else:
             options.append(token)
     if not any(option.startswith("--trainer.logger.") for option in options):

@@ -30,16 +30,18 @@ class Checkpointing(Checkpoint):
         every: Iterations between two `last.ckpt`; one more is written at the end.
         number: How many `step-N.ckpt` are kept.
         config: The resolved configuration, kept in every checkpoint.
-        wandb_run_id: The run's id at W&B, which a resumed run keeps.
+
+    Attributes:
+        wandb_id: The run's id at W&B, which a resumed run keeps.
     """
 
-    def __init__(
-        self, run: RunDirectory, every: int, number: int, config: dict[str, Any], wandb_run_id: str
-    ) -> None:
+    wandb_id = ""
+
+    def __init__(self, run: RunDirectory, every: int, number: int, config: dict[str, Any]) -> None:
         self.run = run
         self.every = every
         self.number = number
-        self.extra = {"version": VERSION, "config": config, "wandb_run_id": wandb_run_id}
+        self.config = config
         self.best_return = -math.inf
         self.saved_step = 0
         self.model_changed = False
@@ -50,7 +52,7 @@ class Checkpointing(Checkpoint):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self.model_changed = checkpoint[KEY]["config"]["model"] != self.extra["config"]["model"]
+        self.model_changed = checkpoint[KEY]["config"]["model"] != self.config["model"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # An optimizer's state holds its rates too. A resumed run shall use those it has been configured with.
@@ -78,7 +80,7 @@ class Checkpointing(Checkpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[KEY] = self.extra
+        checkpoint[KEY] = {"version": VERSION, "config": self.config, "wandb_run_id": self.wandb_id}
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_return": self.best_return}
@@ -183,7 +185,7 @@ class MetricsFile:
             self.columns += new
             self._write([*rows, row])
             return
-        with writing(self.path), self.path.open("a", newline="") as stream:
+        with writing(self.path), self.path.open("a", newline="", encoding="utf-8") as stream:
             stream.write(self._line(row))
 
     def _line(self, row: Row) -> str:
@@ -191,7 +193,7 @@ class MetricsFile:
 
     def _read(self) -> tuple[list[str], list[Row]]:
         """Columns and whole rows. A ValueError unless every row has a cell for each column."""
-        header, *lines, _torn = self.path.read_text().split("\n")
+        header, *lines, _torn = self.path.read_text("utf-8").split("\n")
         columns = header.split(",")
         return columns, [dict(zip(columns, line.split(","), strict=True)) for line in lines]
 

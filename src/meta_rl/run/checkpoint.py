@@ -105,8 +105,8 @@ def load_newest(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
     raise DamagedError(f"{'; '.join(damage)}; give another --ckpt_path, or start anew with another --name")
 
 
-def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Path, max_steps: int) -> None:
-    """Raise a UserError unless a run with `config` can go on from `checkpoint`."""
+def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Path) -> None:
+    """Raise a UserError unless a run with `config` can have come from `checkpoint`."""
     saved = _fixed(checkpoint[KEY]["config"])
     for key, value in _fixed(config).items():
         if key in saved and saved[key] != value:
@@ -114,12 +114,6 @@ def check_resumable(checkpoint: dict[str, Any], config: dict[str, Any], path: Pa
                 f"checkpoint {path} was trained with {key}={saved[key]}, not {value}; "
                 "go on with the same value, or start a new run with another --name"
             )
-    step = checkpoint["global_step"]
-    if 0 <= max_steps <= step:
-        raise UserError(
-            f"checkpoint {path} is at iteration {step} and trainer.max_steps={max_steps}: nothing is left "
-            f"to train; extend the run, for example with --trainer.max_steps={2 * step}"
-        )
 
 
 def _read(path: Path) -> Any:

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meta_rl import threads
-from meta_rl.errors import UserError, raised_in
+from meta_rl.errors import raised_in
 from meta_rl.run.program import again
+from meta_rl.run.signals import heard
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from meta_rl.data import RolloutDataModule
     from meta_rl.run.directory import RunDirectory
 
 RUN_ID = "meta_rl"  # of an agent that `launch` has started
@@ -36,7 +36,7 @@ def fail(reason: str, code: int) -> int:
     """Say why the program ends, in one line; return its exit code. A rank tells its agent instead."""
     if launched():
         content = {"message": reason, "timestamp": int(time.time())}
-        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content))
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content), "utf-8")
     else:
         print(f"error: {reason}", file=sys.stderr, flush=True)
     return code
@@ -47,35 +47,12 @@ def launched() -> bool:
     return os.environ.get("TORCHELASTIC_RUN_ID") == RUN_ID
 
 
-def check(trainer: "Trainer", data: "RolloutDataModule", strategy: object) -> None:
-    """Raise a UserError unless the trainer's processes can share out the tasks evenly."""
-    size = trainer.world_size
-    if size > 1 and strategy not in ("auto", "ddp"):
-        raise UserError(f"trainer.strategy: several processes share the tasks by 'ddp' alone, got {strategy}")
-    if data.meta_batch_size % size:
-        raise UserError(
-            f"data.meta_batch_size: {data.meta_batch_size} tasks cannot be shared out evenly to {size} "
-            "processes; choose a multiple, or other trainer.devices"
-        )
-    if size > 1 and not data.env.shareable:
-        raise UserError("data.env: its tasks share random numbers, so only one process can simulate them")
-    if trainer.num_nodes > 1 and needs_launch(trainer):
-        raise UserError("trainer.num_nodes: start the processes of several machines by torchrun or Slurm")
-
-
-def needs_launch(trainer: "Trainer") -> bool:
-    """Whether there are to be several processes, and nothing has started them yet."""
-    environment = getattr(trainer.strategy, "cluster_environment", None)  # strategies of one device have none
-    return trainer.world_size > 1 and not (environment and environment.creates_processes_externally)
-
-
 def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
-    """Run this command in as many processes as the trainer has devices; the exit code, after one line."""
+    """Start this once for each of the trainer's devices; the exit code, after one line."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable(logging.CRITICAL)  # the agent's own words
     size = trainer.world_size
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.number() // size)))
     with tempfile.TemporaryDirectory(prefix="meta_rl-") as folder:
@@ -89,15 +66,19 @@ def launch(trainer: "Trainer", directory: "RunDirectory") -> int:
             local_addr="localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
-            signals_to_handle="SIGINT,SIGTERM",
+            signals_to_handle=",".join(number.name for number in heard()),
             shutdown_timeout=SECONDS_TO_STOP,
         )
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # the agent's own words
         try:
             elastic_launch(config, sys.executable)(*again())
         except ChildFailedError as error:
             return _explain(error, size, directory)
         except SignalException as error:
             return 128 + error.sigval
+        finally:
+            logging.disable(disabled)
     return 0
 
 

@@ -12,14 +12,16 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf.errors import OmegaConfBaseException
 
 from meta_rl.algorithms import MetaLearner
-from meta_rl.data import RolloutDataModule
+from meta_rl.data import ITERATIONS_PER_EPOCH, RolloutDataModule
 from meta_rl.errors import UserError, one_line
 from meta_rl.run.arguments import TENSORBOARD, config_files, normalise
-from meta_rl.run.cluster import check
+from meta_rl.run.launchers import check, environment
 from meta_rl.run.messages import explain, with_section
+from meta_rl.run.plain import at_home
 from meta_rl.run.program import usage
 from meta_rl.run.tensorboard import TensorBoard
 
@@ -115,6 +117,8 @@ class MetaCLI(LightningCLI):
         try:
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
             jsonargparse.set_parsing_settings(unset_sentinel=True)  # else a null passes for every type
+            for key, value in list(self.config.items()):
+                self.config[key] = at_home(value)
             parser.validate(self.config)
         except OmegaConfBaseException as error:
             raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
@@ -165,15 +169,41 @@ class MetaCLI(LightningCLI):
         """The trainer of the configuration, with `callbacks` besides its own."""
         if self.config.trainer.enable_progress_bar is False:
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        if self.config.trainer.enable_checkpointing is False:
+            raise UserError("trainer.enable_checkpointing: a run has checkpoints; see keep_checkpoints")
         self.trainer_defaults = {"callbacks": callbacks}
         logger = TensorBoard(root) if self.tensorboard else False
-        arguments = {"logger": logger} if self.default_logger else {}
+        arguments: dict[str, Any] = {"logger": logger} if self.default_logger else {}
+        arguments |= self._limits()
+        if self.config.trainer.plugins is None:
+            arguments["plugins"] = [environment()]
         try:
             trainer = self.instantiate_trainer(default_root_dir=root, **arguments)
         except (TypeError, ValueError, MisconfigurationException) as error:
             raise UserError(f"trainer: {one_line(error)}") from error
+        rank_zero_only.rank = trainer.global_rank  # which loggers ask; Lightning takes it from any launcher
+        if trainer.precision not in ("32-true", "64-true"):
+            remedy = "for speed set matmul_precision: medium"
+            raise UserError(
+                f"trainer.precision: expected 32-true or 64-true, got {trainer.precision}; {remedy}"
+            )
         check(trainer, self.datamodule, self.config.trainer.strategy)
         return trainer
+
+    def _limits(self) -> dict[str, int]:
+        """Epochs as iterations: Lightning takes an epoch that a signal has cut short for a whole one."""
+        trainer = self.config.trainer
+        if not trainer.max_epochs or trainer.max_epochs < 1 or trainer.fast_dev_run:
+            return {}
+        share = trainer.limit_train_batches
+        length = (
+            share if isinstance(share, int) else int(ITERATIONS_PER_EPOCH * (1.0 if share is None else share))
+        )
+        steps = trainer.max_epochs * length
+        return {
+            "max_epochs": -1,
+            "max_steps": steps if trainer.max_steps < 0 else min(steps, trainer.max_steps),
+        }
 
     def plain(self) -> dict[str, Any]:
         """What makes the experiment, as plain types: kept in every checkpoint."""

@@ -25,6 +25,10 @@ TENSORBOARD = "tensorboard"
 class RunDirectory:
     """`root/name` and the files in it.
 
+    Args:
+        root: Folder of all runs.
+        name: The run's.
+
     Raises:
         UserError: if `name` is no plain directory name.
     """

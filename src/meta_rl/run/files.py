@@ -70,7 +70,7 @@ def read_yaml(file: Path, kind: str, folder: str, keys: str) -> dict[str, Any]:
         UserError: if the file cannot be read, is no YAML, or holds no mapping.
     """
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
         shipped = f"shipped ones are in {folder}/"
         raise UserError(f"{kind} file {str(file)!r}: {error.strerror}; {shipped}") from None

@@ -1,6 +1,7 @@
 """Configurations as nested and flat dicts, and what in them belongs to the machine."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 MACHINE = {"num_threads", "num_workers"}  # arguments of a task family that change no result
@@ -16,6 +17,15 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: tree}
     branches = [flatten(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items()]
     return {key: value for branch in branches for key, value in branch.items()}
+
+
+def at_home(tree: Any) -> Any:
+    """Nested dicts and lists with `~/` at a text's beginning replaced by the user's home."""
+    if isinstance(tree, dict):
+        return {key: at_home(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [at_home(value) for value in tree]
+    return str(Path(tree).expanduser()) if isinstance(tree, str) and tree.startswith("~/") else tree
 
 
 def portable(tree: Any) -> Any:

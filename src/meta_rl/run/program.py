@@ -21,15 +21,17 @@ def typed() -> list[str]:
 
 
 def again() -> list[str]:
-    """What Python has to be given to start the same once more."""
-    return ["-m", MODULE, *sys.argv[1:]] if installed() else sys.argv
+    """What Python has to be given to start the same once more, also where there is no script."""
+    if installed():
+        return ["-m", MODULE, *sys.argv[1:]]
+    return sys.argv if Path(sys.argv[0]).is_file() else ["-m", MODULE, "train", *sys.argv[1:]]
 
 
 @contextmanager
 def as_typed(*words: str) -> Iterator[None]:
-    """What runs inside is as if `meta-rl` had been started with these words."""
+    """What runs inside is as if a program, `meta-rl` or a script, had been started with these words."""
     before: Sequence[str] = sys.argv
-    sys.argv = [COMMAND, *words]
+    sys.argv = [*words]
     try:
         yield
     finally:

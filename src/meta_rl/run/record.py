@@ -78,7 +78,7 @@ def read_starts(path: Path) -> list[dict[str, Any]]:
         UserError: if the file holds something else.
     """
     try:
-        starts = json.loads(path.read_text())["starts"]
+        starts = json.loads(path.read_text("utf-8"))["starts"]
         if not all("command" in start and "outcome" in start for start in starts):
             raise TypeError
     except (FileNotFoundError, NotADirectoryError):
@@ -101,7 +101,7 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, str | int | float]:
     """Processor, cores that may be used, memory in GB (10^9 bytes), system. No name of a host or user."""
-    cpuinfo = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    cpuinfo = Path("/proc/cpuinfo").read_text("utf-8") if sys.platform == "linux" else ""
     model = re.search(r"^model name\s*: (.*)", cpuinfo, re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {

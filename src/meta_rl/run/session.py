@@ -1,15 +1,16 @@
 """One start of a run: check everything, claim its directory, train, and say how to go on."""
 
 import logging
+import os
 import re
 import shlex
 import shutil
+import signal
 import warnings
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import LambdaCallback
-from lightning.pytorch.utilities import rank_zero_only
 
 from meta_rl import threads
 from meta_rl.errors import NonFiniteError, UserError, one_line, raised_in
@@ -19,10 +20,11 @@ from meta_rl.run.checkpoint import KEY, check_resumable, load_newest, serialise
 from meta_rl.run.config import MetaCLI
 from meta_rl.run.directory import RunDirectory
 from meta_rl.run.files import WriteError, write_atomically, writing
+from meta_rl.run.launchers import needs_launch
 from meta_rl.run.progress import AboveTheBar, Progress
 from meta_rl.run.record import Provenance
-from meta_rl.run.signals import to_the_end
-from meta_rl.run.stopping import GracefulStop
+from meta_rl.run.signals import handling
+from meta_rl.run.stopping import GracefulStop, reached
 
 
 def train(args: list[str], default_name: str) -> tuple[int, RunDirectory]:
@@ -31,15 +33,17 @@ def train(args: list[str], default_name: str) -> tuple[int, RunDirectory]:
     Returns:
         The exit code (see `meta_rl.run.command.main`), and where the run is.
     """
+    threads.use(threads.number())  # in this thread too
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no tips, no list of hardware, no seed
     logging.getLogger("meta_rl").handlers = [AboveTheBar()]
     warnings.filterwarnings("ignore", module="lightning")  # about data loaders, workers and its own imports
     cli = MetaCLI(args)
-    directory = RunDirectory(cli.options.runs_dir, tracking.distinct(cli.options.name or default_name))
+    name = tracking.distinct(cli.options.name or default_name)
+    directory = RunDirectory(cli.options.runs_dir, name)
     try:
         session = Session(cli, directory)
-        if cluster.needs_launch(session.trainer) and not session.complete:
+        if needs_launch(session.trainer) and not session.complete:
             directory.release()  # to the first rank
             return cluster.launch(session.trainer, directory), directory
         return session.run(), directory
@@ -68,7 +72,13 @@ class Session:
         cli.settle(directory.name)
         self.config = cli.plain()
         self.record = Provenance(directory.record)
-        if rank_zero_only.rank == 0:
+        self.stop = GracefulStop()
+        saving = Checkpointing(directory, options.checkpoint_every, options.keep_checkpoints, self.config)
+        begin = LambdaCallback(on_train_start=self._begin)
+        callbacks = [MetricsLog(directory), begin, Progress(), self.stop, saving]
+        self.trainer = cli.make_trainer(callbacks, directory.path)
+        torch.set_float32_matmul_precision(options.matmul_precision)
+        if self.trainer.is_global_zero:
             directory.hold()
         candidates = directory.find(options.ckpt_path)
         automatic = options.ckpt_path == "auto"
@@ -81,18 +91,17 @@ class Session:
             remedy = "resume it with --ckpt_path last" if directory.last.exists() else "delete it"
             raise UserError(f"{directory.path} holds a run already; {remedy} or choose another --name")
         same = own and checkpoint and checkpoint[KEY]["config"]["name"] == directory.name
-        self.wandb_id = tracking.run_id(checkpoint if same else None)
-        self.stop = GracefulStop()
-        every, number = options.checkpoint_every, options.keep_checkpoints
-        saving = Checkpointing(directory, every, number, self.config, self.wandb_id)
-        torch.set_float32_matmul_precision(options.matmul_precision)
-        begin = LambdaCallback(on_train_start=self._begin)
-        callbacks = [MetricsLog(directory), begin, Progress(), self.stop, saving]
-        self.trainer = cli.make_trainer(callbacks, directory.path)
-        steps = self.trainer.max_steps
-        self.complete = automatic and 0 < steps <= self.first_step
+        self.lent = tracking.open_run()
+        self.wandb_id = saving.wandb_id = tracking.run_id(checkpoint if same else None)
+        limit = reached(self.trainer, checkpoint) if checkpoint else None
+        self.complete = automatic and limit is not None
         if checkpoint and self.source:
-            check_resumable(checkpoint, self.config, self.source, -1 if self.complete else steps)
+            check_resumable(checkpoint, self.config, self.source)
+        if limit and not automatic:
+            at = f"checkpoint {self.source} is at iteration {self.first_step} and {limit}"
+            raise UserError(
+                f"{at}: nothing is left to train; raise trainer.max_steps, max_epochs or max_time"
+            )
 
     @property
     def started(self) -> bool:
@@ -121,7 +130,7 @@ class Session:
         try:
             code = self._fit()
         finally:
-            with to_the_end():
+            with handling(signal.SIG_IGN, signal.SIGINT):  # for the moment in which records are completed
                 code = self._end(code)
                 if fresh and not self.started:
                     shutil.rmtree(self.directory.path, ignore_errors=True)
@@ -146,7 +155,7 @@ class Session:
             self.record.end(self.trainer.global_step, outcome)
         except WriteError as error:
             code = code or cluster.fail(str(error), 1)  # else the disk has been reported already
-        tracking.finish(self.trainer.loggers, code)
+        tracking.finish(self.trainer.loggers, code, self.lent)
         return code
 
     def _fit(self) -> int:
@@ -180,6 +189,9 @@ class Session:
             raise UserError(
                 f"checkpoint {self.source} does not fit model.init_args and data.env: {reason}"
             ) from None
+        if "EADDRINUSE" in str(error):
+            port = os.environ.get("MASTER_PORT")
+            raise UserError(f"MASTER_PORT: port {port} is taken on this machine; set another one") from None
         if self.trainer.world_size > 1 and cluster.is_of_a_message(error):
             return cluster.LOST  # what has started the ranks tells which
         of_trainer = raised_in(error).startswith(("lightning.pytorch", "lightning.fabric"))

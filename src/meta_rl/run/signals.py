@@ -1,9 +1,23 @@
-"""Signals before and after training: Ctrl-C and SIGTERM end the program, with everything cleaned up."""
+"""Signals that ask a program to end: Ctrl-C, SIGTERM, and the hang-up of its terminal.
+
+In a thread of another program none of them is heard, and a hang-up that is ignored stays so (nohup).
+"""
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+Handler = Callable[[int, Any], Any] | signal.Handlers
+
+
+def heard() -> list[signal.Signals]:
+    """Those that this program hears."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + [signal.SIGHUP] * (not ignored)
 
 
 def leave(number: int, _: Any) -> NoReturn:
@@ -11,22 +25,18 @@ def leave(number: int, _: Any) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-@contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise SystemExit, so that callers clean up; while training others take over."""
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def install(handler: Handler) -> None:
+    """Let `handler` take care of all that are heard."""
+    for number in heard():
+        signal.signal(number, handler)
 
 
 @contextmanager
-def to_the_end() -> Iterator[None]:
-    """SIGTERM is ignored, for the moment in which the records of a run are completed. Ctrl-C is not."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def handling(handler: Handler, *but: int) -> Iterator[None]:
+    """Let `handler` take care of all that are heard, `but` for some, and then whatever did before."""
+    before = {number: signal.signal(number, handler) for number in heard() if number not in but}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, former in before.items():
+            signal.signal(number, former or signal.SIG_DFL)  # None is a handler of another language

@@ -36,8 +36,15 @@ class PatientLogger(WandbLogger):
             print(f"W&B has failed, training goes on, metrics.csv has all: {reason}", file=sys.stderr)
 
 
+def open_run() -> Any:
+    """The W&B run that the program around has opened, which is used and left open; None without one."""
+    return getattr(sys.modules.get("wandb"), "run", None)
+
+
 def run_id(checkpoint: dict[str, Any] | None) -> str:
-    """The agent's run id where a sweep started this process, else the resumed run's, else a new one."""
+    """That of an open run, else a sweep's agent's, else the resumed run's, else a new one."""
+    if (lent := open_run()) is not None:
+        return lent.id
     saved = checkpoint[KEY].get("wandb_run_id") if checkpoint else None
     return os.environ.get("WANDB_RUN_ID") or saved or secrets.token_hex(4)
 
@@ -66,7 +73,8 @@ def choose_mode() -> str | None:
     """W&B's mode as WANDB_MODE and a login allow it, None for no W&B at all; silences its messages.
 
     Raises:
-        UserError: if WANDB_MODE is unknown, or `online` where that is impossible.
+        UserError: if WANDB_MODE is unknown, or `online` where that is impossible; if W&B refuses the value of
+            another of its variables.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -78,7 +86,11 @@ def choose_mode() -> str | None:
     import wandb
     from wandb.errors import Error as WandbError
 
-    wandb.setup()  # reads WANDB_SILENT, which the loggers' own warnings need
+    try:
+        wandb.setup()  # reads WANDB_SILENT, which the loggers' own warnings need, and all other variables
+    except (WandbError, ValueError) as error:
+        reason = one_line(error).partition(" [type=")[0]
+        raise UserError(f"W&B: {reason}; mend its WANDB_ variable, or set WANDB_MODE=disabled") from None
     if wanted == "offline":
         return wanted
     try:
@@ -98,6 +110,8 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
     Raises:
         UserError: if WANDB_MODE=online but W&B cannot be used.
     """
+    if open_run() is not None:
+        return [_open(run, identifier, config, None)]
     mode = choose_mode()
     if mode is None:
         return []
@@ -114,8 +128,8 @@ def start(run: RunDirectory, identifier: str, config: dict[str, Any]) -> list[Lo
     return [_open(run, identifier, config, "offline")]
 
 
-def finish(loggers: list[Logger], code: int) -> None:
-    """Close what `start` opened, marking the run as failed unless `code` is 0.
+def finish(loggers: list[Logger], code: int, lent: Any = None) -> None:
+    """Close what `start` opened, but not a run that was `lent`, marking the run as failed unless `code` is 0.
 
     What is not uploaded after SECONDS_TO_FINISH stays on disk, and a line on stderr says so.
 
@@ -123,10 +137,8 @@ def finish(loggers: list[Logger], code: int) -> None:
     gives it to an agent again. Elsewhere it is not: early termination stops hopeless runs by a signal, too.
     """
     requeue = code > 128 and os.environ.get("WANDB_SWEEP_ID") and os.environ.get("META_RL_REQUEUE")
-    for logger in loggers:
-        if not isinstance(logger, WandbLogger):
-            continue
-        record = logger.experiment
+    records = [logger.experiment for logger in loggers if isinstance(logger, WandbLogger)]
+    for record in (record for record in records if record is not lent):
         try:
             if requeue:
                 record.mark_preempting()
@@ -141,8 +153,8 @@ def places(loggers: list[Logger]) -> list[str]:
     return [lg.experiment.url or "offline" for lg in loggers if isinstance(lg, WandbLogger)]
 
 
-def _open(run: RunDirectory, identifier: str, config: dict[str, Any], mode: str) -> WandbLogger:
-    logger = PatientLogger(
+def _open(run: RunDirectory, identifier: str, config: dict[str, Any], mode: str | None) -> WandbLogger:
+    logger = PatientLogger(  # it takes a run that is open, whatever else it is told
         name=run.name, save_dir=run.path, id=identifier, project=project(), mode=mode, settings=bounded()
     )
     logger.log_hyperparams(flatten(config))

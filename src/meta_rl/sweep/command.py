@@ -15,14 +15,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from meta_rl.errors import UserError
-from meta_rl.run.arguments import Parser, whole_number
+from meta_rl.run import streams
+from meta_rl.run.arguments import Parser, path, whole_number
 from meta_rl.run.program import usage
+from meta_rl.run.signals import handling
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
 
 REFUSED = 2  # the exit code for bad input
 FIRST_REFUSED = 3  # so many at the start, and the rest is not tried
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all runs are finished, 1 if some are not, 2 for bad input, 128 and its number after a signal.
         Other exceptions are bugs and keep their traceback.
     """
+    if argv is None:
+        streams.prepare()
     try:
         args = make_parser().parse_args(argv)
         sweep = read_sweep(args.sweep)
@@ -47,9 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:  # before the first run; later `_signals` takes care
         return 130
-    except BrokenPipeError:  # whoever read the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def _run(root: Path, runs: Sequence[Run], jobs: int) -> int:
@@ -102,7 +102,7 @@ def _line(run: Run, runs: Sequence[Run]) -> str:
 def _last_return(run: Run) -> str:
     """The last return after adaptation in a run's metrics."""
     file = run.path / "metrics.csv"
-    rows = list(csv.DictReader(file.open())) if file.exists() else []
+    rows = list(csv.DictReader(file.open(encoding="utf-8"))) if file.exists() else []
     value = rows[-1].get("return_post") if rows else None
     return f", return after adaptation {float(value):.2f}" if value else ""
 
@@ -137,13 +137,8 @@ def _signals(pool: Pool) -> Iterator[list[int]]:
         received.append(number)
         pool.stop(kill=received.count(signal.SIGINT) > 1)
 
-    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
-    before = {number: signal.signal(number, stop) for number in heard}
-    try:
+    with handling(stop):
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -156,7 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     count = whole_number(1)
     parser.add_argument(
-        "sweep", type=Path, help="A file in W&B's format, method grid or random: sweeps/*.yaml."
+        "sweep", type=path, help="A file in W&B's format, method grid or random: sweeps/*.yaml."
     )
     parser.add_argument(
         "--jobs", type=count, default=1, help="Runs at a time, each on its share of the cores."
@@ -165,13 +160,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--part",
         type=_part,
-        default=(1, 1),
+        default=_own_part(),
         metavar="I/N",
-        help="Every N-th point from the I-th, for N machines.",
+        help="Every N-th point from the I-th, for N machines (default: all; under srun each task's share).",
     )
-    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Default: runs.")
+    parser.add_argument("--runs_dir", type=path, default=Path("runs"), help="Default: runs.")
     parser.add_argument("--dry_run", action="store_true", help="Only print the commands.")
     return parser
+
+
+def _own_part() -> tuple[int, int]:
+    """What one of several tasks of srun does."""
+    if "SLURM_STEP_ID" not in os.environ:
+        return 1, 1
+    return int(os.environ.get("SLURM_PROCID", 0)) + 1, int(os.environ.get("SLURM_NTASKS", 1))
 
 
 def _part(text: str) -> tuple[int, int]:

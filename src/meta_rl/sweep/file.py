@@ -7,6 +7,7 @@ from typing import Any
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import read_yaml
+from meta_rl.run.plain import at_home
 from meta_rl.sweep.parameters import Parameter, check
 
 KEYS = {"program", "project", "entity", "name", "description", "method", "metric", "parameters", "command"}
@@ -66,7 +67,7 @@ def read_sweep(path: Path) -> Sweep:
     cap = content.get("run_cap")
     if cap is not None and (type(cap) is not int or cap < 1):
         raise UserError(f"{path}: run_cap must be a whole number of at least 1, got {cap!r}")
-    return Sweep(path, str(content["program"]), method, parameters, command, cap)
+    return Sweep(path, at_home(str(content["program"])), method, parameters, command, cap)
 
 
 def _flat(path: Path, parameters: Any, prefix: str = "") -> dict[str, Parameter]:

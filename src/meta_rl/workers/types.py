@@ -13,10 +13,12 @@ class TaskSetter(NamedTuple):
     Attributes:
         names: Names of the task's parameters.
         function: The user's `function(env, **parameters)`; None to set attributes of `env.unwrapped` instead.
+        integers: Those of the names whose values are passed on as integers.
     """
 
     names: tuple[str, ...]
     function: Callable[..., Any] | None
+    integers: tuple[str, ...] = ()
 
     def __call__(self, env: Any, values: Sequence[Any]) -> None:
         """Set `env` to the task of these `values`, in the order of `names`.
@@ -24,6 +26,8 @@ class TaskSetter(NamedTuple):
         For a vector environment of M environments each value is an array [M].
         """
         task = dict(zip(self.names, values, strict=True))
+        for name in self.integers:
+            task[name] = task[name].astype(int) if hasattr(task[name], "astype") else int(task[name])
         if self.function is not None:
             self.function(env, **task)
             return
