@@ -120,3 +120,19 @@ def test_prediction_by_hand() -> None:
     coefficients = torch.tensor([[1.0, 2.0, 3.0, 0.0, 0.0, 0.0]]).double()
     observations = torch.tensor([[[[2.0], [-1.0]]]])
     torch.testing.assert_close(values_of(coefficients, observations), torch.tensor([[[13.0, 4.0]]]).double())
+
+
+def test_long_observations_have_few_features_that_tell_as_much() -> None:
+    size = advantages.MOST_OBSERVED + 100
+    means = (
+        torch.randn(1, 8, 50, 3).double() @ torch.randn(3, size).double()
+    )  # of three numbers, as a picture
+    x = features(means * 40)
+    assert x.shape == (1, 8, 50, 2 * advantages.PROJECTED + 4)
+    targets = means[..., :5].sum(-1)
+    mask = torch.ones(1, 8, 50).double()
+    values = predict(fit_linear_baseline(x[:, :4], targets[:, :4], mask[:, :4]), x)[
+        :, 4:
+    ]  # of other episodes
+    assert (values - targets[:, 4:]).var() < 0.05 * targets.var()
+    assert torch.equal(x, features(means * 40))

@@ -85,6 +85,8 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Tot
     return explained * (mask > 0).any(-1)
 
 
+MOST_OBSERVED = 500  # numbers that have features of their own: the normal equations hold the square of them
+PROJECTED = 250
 RIDGE = 1e-5
 MAX_RAISES = 10  # tenfold each, until the normal equations can be factorised
 
@@ -93,8 +95,17 @@ def features(observations: Tensor, time: bool = True) -> Tensor:
     """[..., T, O] -> [..., T, F] in float64: clipped observation, its square, 1, and t/100 with powers.
 
     Without `time`, for values that do not depend on how many steps are left, its three columns are missing.
+    Of long observations, such as images, random projections take the place of the clipped numbers: always the
+    same ones (Johnson and Lindenstrauss 1984).
     """
-    clipped = observations.clamp(-10, 10).double()
+    size = observations.shape[-1]
+    if size > MOST_OBSERVED:
+        directions = torch.randn(
+            size, PROJECTED, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
+        clipped = observations.double() @ directions.to(observations.device) / size**0.5
+    else:
+        clipped = observations.clamp(-10, 10).double()
     t = torch.arange(observations.shape[-2], device=observations.device, dtype=torch.float64) / 100
     by_step = torch.stack([t**0, t, t**2, t**3] if time else [t**0], -1)
     return torch.cat([clipped, clipped.square(), by_step.expand(*observations.shape[:-1], -1)], -1)

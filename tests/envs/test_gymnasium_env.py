@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -444,4 +445,34 @@ def test_parameters_that_are_whole_numbers_arrive_as_such() -> None:
         env.task_row({"count": 1.5})
     with pytest.raises(ValueError, match="integers count"):
         GymnasiumEnv("Counting-v0", {"count": (1, 2.5)}, integers=["count"])
+    env.close()
+
+
+class Foreign(gym.Env):
+    """Draws from the streams that all share instead of from its own."""
+
+    observation_space = action_space = Box(-1, 1, (1,))
+    count = 1
+
+    def _draw(self) -> np.ndarray:
+        return np.array([np.random.rand() * random.random()], np.float32)  # noqa: NPY002
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict]:
+        return self._draw(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        return self._draw(), 0.0, False, False, {}
+
+
+def test_environments_that_draw_from_global_streams_repeat_their_numbers() -> None:
+    gym.register("Foreign-v0", Foreign, max_episode_steps=2)
+    env = GymnasiumEnv("Foreign-v0", {"count": (1, 3)})
+
+    def play() -> list[Tensor]:
+        return [env.reset(torch.ones(2, 1), 2, TaskStreams(0)), env.step(torch.zeros(2, 2, 1))[0]]
+
+    first = play()
+    np.random.rand(), random.random()  # noqa: NPY002
+    assert all(torch.equal(a, b) for a, b in zip(first, play(), strict=True))
+    assert len(first[0].unique()) == 4  # and every episode has its own
     env.close()

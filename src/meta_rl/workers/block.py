@@ -15,7 +15,7 @@ from gymnasium.spaces.utils import flatten
 from numpy.typing import NDArray
 
 from meta_rl.errors import one_line
-from meta_rl.workers.types import TaskSetter
+from meta_rl.workers.types import TaskSetter, seed_global_streams
 
 
 class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
@@ -86,6 +86,7 @@ class Block(gym.Env[NDArray[np.float64], NDArray[np.float64]]):
     def _start(self, i: int) -> None:
         env = self._envs[i] = self._envs[i] or self._make()
         task, seed = self.starts[i]
+        seed_global_streams(seed)
         self._set_task(env, task)
         observation, _ = env.reset(seed=seed)
         self._write(i, env, observation, (0.0, False, False))

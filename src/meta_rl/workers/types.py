@@ -1,5 +1,6 @@
 """What both kinds of vector environments take and return."""
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +34,15 @@ class TaskSetter(NamedTuple):
             return
         for name, value in task.items():
             setattr(env.unwrapped, name, value)
+
+
+def seed_global_streams(seed: int) -> None:
+    """Seed the streams of Python and NumPy that all share, for environments that draw from them.
+
+    Called before a reset, which then is the same in whichever process and after whatever it happens.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
 
 
 class Transition(NamedTuple):

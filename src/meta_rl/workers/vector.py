@@ -4,7 +4,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from meta_rl.workers.types import TaskSetter, Transition
+from meta_rl.workers.types import TaskSetter, Transition, seed_global_streams
 
 
 class VectorEpisodes:
@@ -26,6 +26,7 @@ class VectorEpisodes:
 
     def start(self, tasks: NDArray[np.float64], seeds: list[int]) -> NDArray[np.float64]:
         """Begin an episode of each task [M, P]; the observations [M, O]. All share the first seed."""
+        seed_global_streams(seeds[0])
         self._set_task(self._envs, list(tasks.T.copy()))
         self._just_ended = np.zeros(len(tasks), dtype=np.bool_)
         observations, _ = self._envs.reset(seed=seeds[0])
