@@ -13,7 +13,7 @@ export WANDB_MODE=disabled OMP_NUM_THREADS=1
 
 methods() { # name | configuration | iterations on the point mass and on Ant | further arguments
     cat <<'END'
-es_maml          es_maml   ES       ES
+es_maml          es_maml   12       24
 reptile          reptile   40       27
 fomaml           fomaml    60       40
 anil             anil      60       40
