@@ -20,6 +20,10 @@ record.write_text(json.dumps({"starts": starts}))
 print("cores", len(os.sched_getaffinity(0)), "threads", os.environ["OMP_NUM_THREADS"])
 print("group", os.environ["WANDB_RUN_GROUP"], "sweep", os.environ.get("WANDB_SWEEP_ID"))
 does = options.get("does", "train")
+if does == "take a while":
+    print("iteration 3/9  pre -1.00  post -0.50", flush=True)
+    while not pathlib.Path("enough").exists():
+        pass
 if does == "fail" or (does == "fail once" and not resumed):
     print("one", "two", "three", "four", "five", "the cause", sep="\\n", file=sys.stderr)
     sys.exit(1)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from meta_rl.run.directory import RunDirectory
+from meta_rl.sweep.board import Board
 from meta_rl.sweep.command import main
+from meta_rl.sweep.local import Run
 
 Write = Callable[..., Path]
 ALL = {"seed1-rate0.1", "seed1-rate0.2", "seed2-rate0.1", "seed2-rate0.2"}
@@ -214,3 +216,22 @@ def test_bad_input_is_one_line(write: Write, capsys: pytest.CaptureFixture[str])
     write(parameters={"x": {"values": [1, 1]}})
     assert "two points would both be x1" in refusal(capsys, "sweep.yaml")
     assert not Path("runs").exists()
+
+
+def test_what_the_running_runs_are_at_is_told(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    def print_and_end(board: Board, running: list[Run]) -> None:
+        show(board, running)
+        told.append(capsys.readouterr().out)
+        if "iteration 3/9" in told[-1]:
+            Path("enough").touch()
+
+    show = Board.show
+    monkeypatch.setattr(Board, "show", print_and_end)
+    monkeypatch.setattr("meta_rl.sweep.board.SECONDS", 0.02)
+    write(parameters={"does": {"value": "take a while"}, "seed": {"values": [1]}})
+    assert main(["sweep.yaml"]) == 0
+    assert told[-1].endswith(": iteration 3/9  pre -1.00  post -0.50\n")

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,10 +19,12 @@ from meta_rl.run import streams
 from meta_rl.run.arguments import Parser, path, whole_number
 from meta_rl.run.program import usage
 from meta_rl.run.signals import handling
+from meta_rl.sweep.board import Board
 from meta_rl.sweep.file import read_sweep
 from meta_rl.sweep.local import Pool, Run, plan
 
 REFUSED = 2  # the exit code for bad input
+LAST_LINES = 5  # of a failed run's log
 FIRST_REFUSED = 3  # so many at the start, and the rest is not tried
 
 
@@ -60,15 +62,17 @@ def _run(root: Path, runs: Sequence[Run], jobs: int) -> int:
     bar = tqdm(
         total=len(runs), initial=finished, unit="run", file=sys.stdout, disable=not sys.stdout.isatty()
     )
-    with _signals(pool) as received, bar:
+    with _signals(pool) as received, bar, closing(Board(jobs)) as board:
         try:
             while (waiting and not pool.stopping) or pool.running:
                 _fill(pool, waiting, root.name)
-                if pool.running:
-                    run = pool.wait()
+                run = pool.wait(board.patience()) if pool.running else None
+                if run is not None:
                     bar.update(run.state == "finished")
                     bar.write(_line(run, runs))
                     sys.stdout.flush()
+                elif pool.running:
+                    board.show([run for run, *_ in pool.running.values()])
                 pool.stopping |= _hopeless(runs)
         except BaseException:
             pool.stop()
@@ -112,7 +116,7 @@ def _summary(root: Path, runs: Sequence[Run], received: int) -> int:
     for run in runs:
         if run.state == "failed":
             print(f"\nfailed: {run.name} (exit code {run.code}), {run.log}:", file=sys.stderr)
-            print(*(f"    {line}" for line in run.last_lines()), sep="\n", file=sys.stderr)
+            print(*(f"    {line}" for line in run.written()[-LAST_LINES:]), sep="\n", file=sys.stderr)
     number = Counter(run.state for run in runs)
     others = {
         "failed": number["failed"],

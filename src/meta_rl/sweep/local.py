@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from meta_rl.errors import UserError, one_line
@@ -19,7 +19,6 @@ from meta_rl.run.record import read_starts
 from meta_rl.sweep.file import Sweep
 from meta_rl.sweep.points import command, names, points, program
 
-LAST_LINES = 5  # of a failed run's log
 OWN = ("--runs_dir=", "--name=", "--ckpt_path=")  # options that belong to the place, not to the experiment
 
 State = Literal["waiting", "finished", "failed", "stopped", "elsewhere"]
@@ -53,10 +52,15 @@ class Run:
     def log(self) -> Path:
         return self.path.with_name(f"{self.name}.log")
 
-    def last_lines(self) -> list[str]:
-        """The last lines that the process started here has written."""
+    def written(self) -> list[str]:
+        """The lines that the process started here has written so far."""
         text = self.log.read_bytes()[self.log_start :].decode(errors="replace")
-        return [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
+        return [line for line in text.splitlines() if line.strip()]
+
+    def at(self) -> str:
+        """The last of them that tells how training goes, which iteration it is at and with which returns."""
+        told = [line for line in self.written() if line.startswith("iteration ")]
+        return told[-1] if told else "starting"
 
     def look(self) -> None:
         """Find out from the run directory whether the run is finished or trained elsewhere.
@@ -165,9 +169,12 @@ class Pool:
             os.sched_setaffinity(process.pid, cores)
         threading.Thread(target=self._watch, args=[process], daemon=True).start()
 
-    def wait(self) -> Run:
-        """Wait until a process ends; its run, with its outcome filled in."""
-        process = self.ended.get()
+    def wait(self, seconds: float | None = None) -> Run | None:
+        """Wait until a process ends; its run, with its outcome filled in. None if that takes too long."""
+        try:
+            process = self.ended.get(timeout=seconds)
+        except Empty:
+            return None
         run, cores, start = self.running.pop(process)
         self.free.append(cores)
         run.code, run.seconds = process.returncode, time.monotonic() - start
