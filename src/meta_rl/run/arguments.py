@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import read_yaml
+from meta_rl.run.plain import at_home
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,8 +71,8 @@ def normalise(argv: Sequence[str]) -> list[str]:
                 token = f"{token}={tokens.pop(0)}"
             elif not is_question(token):
                 raise UserError(f"{token} needs a value: {token}=...")
-        key, _, value = token.partition("=")
-        token = f"{key}=null" if value == "None" else token.replace("=~/", f"={Path.home()}/", 1)
+        key, equals, value = token.partition("=")
+        token = key + equals + ("null" if value == "None" else at_home(value))
         (configs if key == "--config" else options).append(token)
     return configs + options
 
