@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import read_yaml
+from meta_rl.run.plain import at_home
 from meta_rl.run.shipped import find_config
 
 TENSORBOARD = "meta_rl.run.tensorboard.TensorBoard"
@@ -74,12 +75,12 @@ def normalise(argv: Sequence[str]) -> list[str]:
                 token = f"{token}={tokens.pop(0)}"
             elif not is_question(token):
                 raise UserError(f"{token} needs a value: {token}=...")
-        key, _, value = token.partition("=")
-        token = f"{key}=null" if value == "None" else token.replace("=~/", f"={Path.home()}/", 1)
+        key, equals, value = token.partition("=")
+        value = "null" if value == "None" else at_home(value)
         if key == "--config":
-            configs.append(f"{key}={find_config(token.partition('=')[2])}")
+            configs.append(f"{key}={find_config(value)}")
         else:
-            options.append(token)
+            options.append(key + equals + value)
     if not any(option.startswith("--trainer.logger.") for option in options):
         names = {f"--trainer.logger={name}": f"--trainer.logger={TENSORBOARD}" for name in SHORT}
         options = [names.get(option, option) for option in options]

@@ -40,7 +40,7 @@ class Single(LightningEnvironment):
 
 def environment() -> ClusterEnvironment:
     """The launcher that has started a group with this process in it; `Single` if there is none."""
-    if TorchElasticEnvironment.detect():
+    if TorchElasticEnvironment.detect() and "RANK" in os.environ:
         return TorchElasticEnvironment()
     in_step = "SLURM_STEP_ID" in os.environ and SLURMEnvironment.detect()  # a job's script is in none
     return Slurm() if in_step and os.environ["SLURM_NTASKS"] != "1" else Single()
@@ -49,7 +49,8 @@ def environment() -> ClusterEnvironment:
 def check(trainer: Trainer, data: RolloutDataModule, strategy: object) -> None:
     """Raise a UserError unless the trainer's processes can share out the tasks evenly."""
     size, group = trainer.num_devices * trainer.num_nodes, environment()
-    if group.world_size() not in (1, size) and (size > 1 or not isinstance(group, Slurm)):
+    alone = isinstance(group, Single) or (size == 1 and isinstance(group, Slurm))  # the job packs many runs
+    if not alone and group.world_size() != size:
         raise UserError(
             f"trainer.devices: the launcher has started {group.world_size()} processes, but "
             f"trainer.devices x trainer.num_nodes is {size}; tell both the same"

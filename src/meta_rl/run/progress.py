@@ -34,7 +34,7 @@ class Progress(ProgressBar):
         self.first_step = self.printed_step = trainer.global_step
         self.start, self.printed = time.monotonic(), -math.inf
         self.rejected = 0
-        if self.enabled and sys.stdout.isatty():
+        if self.enabled and sys.stdout and sys.stdout.isatty():
             total = trainer.max_steps if trainer.max_steps > 0 else None
             bar = "{bar:12} {desc}" if total else "{desc}"
             self.bar = tqdm(

@@ -41,9 +41,8 @@ class GracefulStop(Callback):
         self.signal = int(ranks.highest(number)) or None
         if self.signal is not None:
             trainer.should_stop = True
-            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = (
-                None  # they wait for no signal
-            )
+            trainer.fit_loop.min_epochs = None  # these would have the signal wait
+            trainer.fit_loop.epoch_loop.min_steps = None
 
 
 def reached(trainer: Trainer, checkpoint: dict[str, Any]) -> str | None:

@@ -21,7 +21,8 @@ class _Lossy(io.FileIO):
         try:
             return super().write(text)
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.fileno())
             if error.errno in FULL:
                 with writing(Path("standard output" if self.fileno() == 1 else "standard error")):
                     raise
