@@ -48,5 +48,5 @@ def test_several_processes_of_no_script_are_the_command_as_a_module(
     monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", launcher)
     monkeypatch.setattr("sys.argv", ["-c"])
     assert lab.train("--trainer.devices=2") == 0
-    assert words[:3] == ["-m", "meta_rl.run.command", "train.py"]
+    assert words[:3] == ["-m", "meta_rl.cli", "train"]
     assert words[-1] == "--trainer.devices=2"
