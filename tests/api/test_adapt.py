@@ -1,5 +1,8 @@
 """Adaptation from Python: as evaluation does it on a family's tasks, and on environments of one's own."""
 
+from pathlib import Path
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -28,6 +31,20 @@ def test_it_is_the_adaptation_that_curve_measures(trained: meta_rl.Trained) -> N
     for i, one in enumerate(policies):
         for name, value in one.actor.policy.named_parameters():
             assert torch.equal(value, adapted.params[name][i]), name
+
+
+@pytest.mark.parametrize("where", [Point(), TASKS[0]], ids=["an environment", "a task"])
+def test_evolution_strategies_adapt_on_perturbed_episodes_of_their_own(where: Any, tmp_path: Path) -> None:
+    config = Path(__file__).parents[2] / "conf/es_maml_point_mass.yaml"
+    text = config.read_text().replace("num_inner_steps", "adaptation: es\n    num_inner_steps")
+    (tmp_path / "es.yaml").write_text(text)
+    trained = meta_rl.load(tmp_path / "es.yaml")
+    before, after = (trained.adapt(where, steps, episodes=4) for steps in (0, 1))
+    assert after.returns.shape == (1, 4)
+    for (name, a), b in zip(
+        before.actor.policy.named_parameters(), after.actor.policy.parameters(), strict=True
+    ):
+        assert not torch.equal(a, b), name
 
 
 def test_a_task_may_be_named_or_ordered(trained: meta_rl.Trained) -> None:

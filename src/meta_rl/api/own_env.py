@@ -88,7 +88,13 @@ class InTurn(Sampler):
     def _play(
         self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
     ) -> tuple[Trajectories, Trace, list[Failure]]:
-        pairs = [play_episodes(self.env, 1, policy, params, tasks, streams) for _ in range(self.episodes)]
+        alike = all(
+            len(value) == 1 for value in params.values()
+        )  # else every episode has parameters of its own
+        own = [
+            params if alike else {k: v[i : i + 1] for k, v in params.items()} for i in range(self.episodes)
+        ]
+        pairs = [play_episodes(self.env, 1, policy, one, tasks, streams) for one in own]
         episodes, traces = zip(*pairs, strict=True)
         together = Trajectories(*(torch.cat(x, 1) for x in zip(*episodes, strict=True)))
         return together, Trace(*(torch.cat(x, 1) for x in zip(*traces, strict=True))), []
