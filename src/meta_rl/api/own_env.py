@@ -88,13 +88,12 @@ class InTurn(Sampler):
     def _play(
         self, policy: nn.Module, params: Params, tasks: Tensor, streams: TaskStreams
     ) -> tuple[Trajectories, Trace, list[Failure]]:
-        alike = all(
-            len(value) == 1 for value in params.values()
-        )  # else every episode has parameters of its own
-        own = [
-            params if alike else {k: v[i : i + 1] for k, v in params.items()} for i in range(self.episodes)
-        ]
-        pairs = [play_episodes(self.env, 1, policy, one, tasks, streams) for one in own]
+        def of(episode: int) -> Params:
+            """The task's parameters, or those of an episode that has its own."""
+            return {k: v[episode : episode + 1] if len(v) > 1 else v for k, v in params.items()}
+
+        numbers = range(self.episodes)
+        pairs = [play_episodes(self.env, 1, policy, of(i), tasks, streams) for i in numbers]
         episodes, traces = zip(*pairs, strict=True)
         together = Trajectories(*(torch.cat(x, 1) for x in zip(*episodes, strict=True)))
         return together, Trace(*(torch.cat(x, 1) for x in zip(*traces, strict=True))), []
