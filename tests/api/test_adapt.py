@@ -85,6 +85,14 @@ def test_an_environment_of_ones_own_is_adapted_to(trained: meta_rl.Trained) -> N
     assert (action[:, 0] > 5).all()  # towards the goal: up and to the right
 
 
+def test_actions_are_in_the_environments_units(trained: meta_rl.Trained) -> None:
+    own, family = (trained.adapt(env, gradient_steps=0) for env in (Point(), TASKS[0]))
+    batch = np.random.default_rng(0).normal(0, 0.05, (50, 2))
+    plain = family.act(batch, deterministic=True)
+    assert (np.abs(plain) < 1).any()
+    assert own.act(batch, deterministic=True)[..., 0] == pytest.approx(5 + 5 * plain, abs=1e-5)
+
+
 def test_adaptation_to_it_is_repeatable_and_knows_where_episodes_end(trained: meta_rl.Trained) -> None:
     env = Point(limit=7, nested=True)
     one, same = (trained.adapt(env, episodes=4, seed=5) for _ in range(2))

@@ -33,11 +33,11 @@ def test_values_keep_their_types_and_the_run_says_how_to_repeat_it(
     monkeypatch.chdir(tmp_path)
     before = sys.argv
     model = {"inner_lr": [0.5, 0.25], "num_inner_steps": 2, "policy": {"normalize_observations": True}}
-    keys = {"trainer.max_steps": 1, "data.env.horizon": 5}
+    keys = {"trainer.max_steps": 1, "data.env.horizon": 5, "data.gamma": 1e-5, "ckpt_path": None}
     trained = meta_rl.train("fomaml_point_mass", model=model, name="x", **SMALL, **keys)
     given = trained.config["model"]["init_args"]
     assert (given["inner_lr"], given["policy"]["normalize_observations"]) == ([0.5, 0.25], True)
-    assert trained.env.horizon == 5
+    assert (trained.env.horizon, trained.config["data"]["gamma"]) == (5, 1e-5)
     record = json.loads(Path("runs/x/run.json").read_text())["starts"][0]
     assert record["command"].startswith(
         "meta-rl train --config=fomaml_point_mass '--model.inner_lr=[0.5, 0.25]'"

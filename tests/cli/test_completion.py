@@ -35,6 +35,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("meta-rl evaluate", "--gra", {"--gradient_steps"}),
         ("meta-rl sweep", "--dry", {"--dry_run"}),
         ("meta-rl report", "--re", {"--redraw"}),
+        ("meta-rl new", "--h", {"--help"}),
     ],
 )
 def test_bash_completes(script: Path, words: str, last: str, expected: set[str]) -> None:

@@ -68,3 +68,9 @@ def test_it_trains_a_shipped_configuration_in_an_empty_folder(installed: Path, t
     assert "maml_ant_dir " in start(installed, tmp_path, "-m", "meta_rl.cli", "train", "--list")
     start(installed, tmp_path, "-m", "meta_rl.cli", "train", "--config", "fomaml_point_mass", *small)
     assert (tmp_path / "runs/fomaml_point_mass/checkpoints/last.ckpt").exists()
+
+
+def test_trained_policies_are_in_it(installed: Path, tmp_path: Path) -> None:
+    assert "FOMAML on PointMass" in start(
+        installed, tmp_path, "-c", "import meta_rl; print(meta_rl.load('fomaml_point_mass'))"
+    )

@@ -1,6 +1,5 @@
 """meta_rl.train: a run as `meta-rl train` makes it, from Python."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def train(config: str | Path, **overrides: Any) -> Trained:
         RuntimeError: if training has failed, as the printed line says.
         KeyboardInterrupt: if it was stopped by a signal; the run can be resumed.
     """
-    changes = [f"--{key}={_text(value)}" for key, value in flatten(overrides).items()]
+    changes = [f"--{key}={value}" for key, value in flatten(overrides).items()]
     words = [f"--config={config}", *changes]
     with as_typed(COMMAND, "train", *words):
         args = normalise(words)
@@ -40,8 +39,3 @@ def train(config: str | Path, **overrides: Any) -> Trained:
     if code:
         raise RuntimeError(f"{directory.path}: training has failed (exit code {code})")
     return load(directory.last)
-
-
-def _text(value: Any) -> str:
-    """A value as the command line takes it."""
-    return str(value) if isinstance(value, str | Path) else json.dumps(value)
