@@ -4,12 +4,12 @@
     python results/axis.py             after results/axis.sh: all else
     python results/axis.py --redraw    the figures, from the committed tables
 
-returns.csv  one row per family, method, seed and gradient step: mean return on 40 unseen tasks in the end
-curves.csv   one row per family, method and iteration: environment steps, seconds, return after adaptation
-             while training, its 95 % interval over seeds
-seconds.csv  one row per family and method: seconds of an iteration, the median of three, alone on one core
+returns.csv   one row per family, method, seed and gradient step: mean return on 40 unseen tasks in the end
+training.csv  one row per family, method, seed and iteration: environment steps, return after adaptation
+seconds.csv   one row per family and method: seconds of an iteration, the median of three, alone on one core
 
-Runs may share the machine, so seconds of a curve are iterations times the seconds of seconds.csv.
+Runs that are in the tables already stay there, whether their directories are at hand or not. They may have
+shared the machine, so the time of a curve is iterations times the seconds of seconds.csv.
 """
 
 import argparse
@@ -63,32 +63,52 @@ def runs_of(runs: Path, family: str) -> list[tuple[str, int, Path]]:
     return found
 
 
-def collect(runs: Path, seconds: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of returns.csv and curves.csv."""
-    returns, curves = [], []
+def collect(runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of returns.csv and training.csv for the runs that are at hand."""
+    returns, training = [], []
     for family in FAMILIES:
         for method, seed, path in runs_of(runs, family):
-            metrics = pd.read_csv(path / "metrics.csv")
-            evaluated = pd.read_csv(path / "evaluation/adaptation.csv")
-            means = evaluated.groupby("gradient_step")["return_mean"].mean()
             key = {"family": family, "method": method, "seed": seed}
-            done = {"iterations": len(metrics), "env_steps": int(metrics["env_steps"].iloc[-1])}
-            returns += [{**key, **done, "gradient_step": k, "return": v} for k, v in means.items()]
-            smooth = metrics["return_post"].rolling(SMOOTHED, min_periods=1).mean()
-            curves.append(
-                pd.DataFrame({"env_steps": metrics["env_steps"], "return_post": smooth}).assign(**key)
+            means = (
+                pd.read_csv(path / "evaluation/adaptation.csv").groupby("gradient_step")["return_mean"].mean()
             )
-            curves[-1]["iteration"] = np.arange(1, len(metrics) + 1)
-    together = pd.concat(curves).groupby(["family", "method", "iteration"], sort=False)
-    table = together.agg(
-        env_steps=("env_steps", "mean"), return_post=("return_post", "mean"), std=("return_post", "std"),
+            returns.append(pd.DataFrame({**key, "gradient_step": means.index, "return": means.round(2)}))
+            metrics = pd.read_csv(path / "metrics.csv")
+            columns = {"iteration": metrics["step"], "env_steps": metrics["env_steps"]}
+            training.append(pd.DataFrame({**key, **columns, "return_post": metrics["return_post"].round(2)}))
+    return pd.concat(returns), pd.concat(training)
+
+
+def added(path: Path, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """A committed table with new rows, which take the place of those with the same key."""
+    old = [pd.read_csv(path)] if path.exists() else []
+    table = (
+        pd.concat([*old, new], ignore_index=True)
+        .drop_duplicates(key, keep="last")
+        .sort_values(key, kind="stable")
+    )
+    table.to_csv(path, index=False)
+    return table
+
+
+def curves_of(training: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
+    """By family, method and iteration: the mean over seeds with its interval, and time on one core."""
+    by_run = training.groupby(["family", "method", "seed"])["return_post"]
+    smooth = training.assign(
+        return_post=by_run.transform(lambda x: x.rolling(SMOOTHED, min_periods=1).mean())
+    )
+    by_iteration = smooth.groupby(["family", "method", "iteration"], sort=False)
+    table = by_iteration.agg(
+        env_steps=("env_steps", "mean"),
+        y=("return_post", "mean"),
+        std=("return_post", "std"),
         seeds=("seed", "nunique"),
-    ).reset_index()  # fmt: skip
-    half = table.pop("std") * t_quantile(table["seeds"].to_numpy() - 1) / np.sqrt(table["seeds"])
-    table["low"], table["high"] = table["return_post"] - half, table["return_post"] + half
+    ).reset_index()
+    half = table["std"] * t_quantile(table["seeds"].to_numpy() - 1) / np.sqrt(table["seeds"])
+    half = half.where(table["seeds"] > 2)  # of two seeds it would hide all else
+    table["low"], table["high"] = table["y"] - half, table["y"] + half
     table = table.merge(seconds[["family", "method", "seconds"]], how="left", on=["family", "method"])
-    table["seconds"] *= table["iteration"]
-    return pd.DataFrame(returns), table
+    return table.assign(seconds=table["seconds"] * table["iteration"])
 
 
 def chart(curves: pd.DataFrame, methods: dict[str, str], key: str, title: str) -> Chart:
@@ -100,12 +120,12 @@ def chart(curves: pd.DataFrame, methods: dict[str, str], key: str, title: str) -
             own = curves[curves["family"] == family]
             rows = {method: own[own["method"] == method] for method in methods}
             series = tuple(
-                Series(methods[m], series_data(r[column] / unit, r["return_post"], r["low"], r["high"]))
+                Series(methods[m], series_data(r[column] / unit, r["y"], r["low"], r["high"]))
                 for m, r in rows.items()
                 if len(r) and r[column].notna().all()
             )
             if series:
-                panels.append(Panel(name, label, "return after adaptation", series))
+                panels.append(Panel("", label, f"{name}: return after adaptation", series))
     return Chart(key, title, CAPTION, tuple(panels))
 
 
@@ -155,19 +175,16 @@ def main() -> None:
     if args.time:
         time_all(args.output, args.scratch)
         return
-    if args.redraw:
-        draw_all(pd.read_csv(args.output / "curves.csv"), args.output)
-        return
-    returns, curves = collect(args.runs, pd.read_csv(args.output / "seconds.csv"))
-    returns.round(2).to_csv(args.output / "returns.csv", index=False)
-    curves.round(3).to_csv(args.output / "curves.csv", index=False)
-    draw_all(curves, args.output)
-
-
-def draw_all(curves: pd.DataFrame, output: Path) -> None:
-    """The figures, from the table of curves.csv."""
-    draw(chart(curves, ALGORITHMS, "axis", "From zeroth to second order"), output / "axis.png")
-    draw(chart(curves, OUTER, "outer", "Outer steps, first and second order"), output / "outer.png")
+    tables = args.output / "returns.csv", args.output / "training.csv"
+    if not args.redraw:
+        returns, training = collect(args.runs)
+        added(tables[0], returns, ["family", "method", "seed", "gradient_step"])
+        added(tables[1], training, ["family", "method", "seed", "iteration"])
+    times = args.output / "seconds.csv"
+    seconds = pd.read_csv(times) if times.exists() else pd.DataFrame(columns=["family", "method", "seconds"])
+    curves = curves_of(pd.read_csv(tables[1]), seconds)
+    draw(chart(curves, ALGORITHMS, "axis", "From zeroth to second order"), args.output / "axis.png")
+    draw(chart(curves, OUTER, "outer", "Outer steps, first and second order"), args.output / "outer.png")
 
 
 if __name__ == "__main__":

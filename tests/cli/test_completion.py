@@ -1,12 +1,13 @@
 """The script for bash: printed by `meta-rl`, and bash completes programs, keys and values with it."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from meta_rl.cli import completion
-from meta_rl.cli.main import PROGRAMS, main
+from meta_rl.cli.main import main
 
 COMPLETE = """
 source {script}
@@ -20,8 +21,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("shtab")
     file = tmp_path_factory.mktemp("completion") / "meta-rl"
-    modules = {name: module for name, (module, _) in PROGRAMS.items()}
-    file.write_text(completion.script("bash", modules))
+    # A process of its own: the time grows with the number of classes, and those of other tests are many.
+    command = [sys.executable, "-m", "meta_rl.cli", "--print_completion=bash"]
+    file.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return file
 
 
