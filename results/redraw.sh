@@ -13,3 +13,4 @@ for report in results/*/report.json results/*/*/report.json; do
 done
 "$python" report.py --redraw "${reports[@]}"
 "$python" benchmarks/first_vs_second_order.py --redraw
+"$python" results/axis.py --redraw
