@@ -20,7 +20,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("shtab")
-    # In a process of its own: the parser looks for all subclasses of its types, of which tests load many more.
+    # In a process of its own: the parser looks for all subclasses of its types, and tests load many more.
     program = [sys.executable, "-m", "meta_rl.cli", "--print_completion=bash"]
     done = subprocess.run(program, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
