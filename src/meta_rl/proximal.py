@@ -13,7 +13,7 @@ from meta_rl.distributions import Distribution
 from meta_rl.losses import clipped_loss, mean_kl
 from meta_rl.objective import Chunk, MetaObjective, flat_sum, over_tasks, unflatten
 from meta_rl.policy import repeat
-from meta_rl.types import Params
+from meta_rl.types import Params, Samples
 
 LOWEST, HIGHEST = 1e-4, 1e4  # of the penalty's coefficient, so that it can find its way back
 
@@ -101,14 +101,16 @@ class ProximalObjective(MetaObjective):
     def __init__(self, clip: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.clip = clip
-        self._sampled: list[list[Distribution]] = []  # of each chunk: the policies that sampled its support
+        self._sampled: list[
+            list[Distribution]
+        ] = []  # of each chunk: the policies that sampled what is penalised
 
     def gradient(self, theta: Params, with_fisher: bool = False) -> tuple[Tensor, list[Tensor]]:
         """As of `MetaObjective`: at the old policies no ratio is clipped, and the KL has no gradient."""
 
         def sampled(chunk: Chunk) -> list[Distribution]:
             with torch.no_grad():
-                return self._forward_all(repeat(theta, len(chunk.query.mask)), chunk)[:-1]
+                return self._along(repeat(theta, len(chunk.query.mask)), _penalised(chunk))
 
         self._sampled = threads.each(sampled, self._chunks())
         return super().gradient(theta, with_fisher)
@@ -120,37 +122,37 @@ class ProximalObjective(MetaObjective):
             tasks = len(chunk.query.mask)
             leaves = {k: value.detach().requires_grad_() for k, value in repeat(theta, tasks).items()}
             with torch.enable_grad():
-                *before, query = self._forward_all(leaves, chunk)
+                *before, query = self._along(leaves, [*chunk.support, chunk.query])
                 loss = vmap(lambda new, old, x: clipped_loss(new, old, x, self.clip))(query, old, chunk.query)
-                kl = self._kl(chunk, sampled or [old], before or [query])
-                total = (chunk.weights * (loss + penalty * kl)).sum()
+                total = (chunk.weights * (loss + penalty * self._kl(chunk, sampled, before or [query]))).sum()
                 return flat_sum(torch.autograd.grad(total, list(leaves.values()), materialize_grads=True))
 
-        gradient = self._mean(self._each(part))
+        triples = list(zip(self._chunks(), self._sampled, self._old, strict=True))
+        gradient = self._mean(threads.each(lambda triple: part(*triple), triples))
         return unflatten(gradient, list(theta.values()))
 
     @torch.no_grad()
     def kl_of_support(self, theta: Params) -> Tensor:
         """Mean KL from the policies that sampled the support; from those of the query where there is none."""
 
-        def part(chunk: Chunk, sampled: list[Distribution], old: Distribution) -> Tensor:
-            *before, query = self._forward_all(repeat(theta, len(chunk.query.mask)), chunk)
-            return over_tasks(chunk.weights * self._kl(chunk, sampled or [old], before or [query]))
+        def part(chunk: Chunk, sampled: list[Distribution]) -> Tensor:
+            now = self._along(repeat(theta, len(chunk.query.mask)), _penalised(chunk))
+            return over_tasks(chunk.weights * self._kl(chunk, sampled, now))
 
-        return self._mean(self._each(part))
+        pairs = list(zip(self._chunks(), self._sampled, strict=True))
+        return self._mean(threads.each(lambda pair: part(*pair), pairs))
 
-    def _each(self, part: Callable[[Chunk, list[Distribution], Distribution], Tensor]) -> list[Tensor]:
-        """What `part` returns of each chunk, its old policies before adaptation, and those of the query."""
-        triples = list(zip(self._chunks(), self._sampled, self._old, strict=True))
-        return threads.each(lambda triple: part(*triple), triples)
-
-    def _forward_all(self, theta: Params, chunk: Chunk) -> list[Distribution]:
-        """Of theta [n, ...]: distributions before each inner step on its episodes, and after the last one."""
-        params = self.inner.path(theta, chunk.support, self.first_order)
-        episodes = [*chunk.support, chunk.query]
+    def _along(self, theta: Params, episodes: list[Samples]) -> list[Distribution]:
+        """Distributions of theta [n, ...] on each of the episodes, with an inner step between them."""
+        params = self.inner.path(theta, episodes[:-1], self.first_order)
         return [self._distribution(p, x.observations) for p, x in zip(params, episodes, strict=True)]
 
     def _kl(self, chunk: Chunk, old: list[Distribution], new: list[Distribution]) -> Tensor:
         """Mean over the inner steps of the KL over each one's states: [n]."""
-        masks = [samples.mask for samples in chunk.support] or [chunk.query.mask]
+        masks = [samples.mask for samples in _penalised(chunk)]
         return torch.stack([vmap(mean_kl)(*x) for x in zip(old, new, masks, strict=True)]).mean(0)
+
+
+def _penalised(chunk: Chunk) -> list[Samples]:
+    """The episodes whose policies the penalty is about."""
+    return chunk.support or [chunk.query]
