@@ -15,12 +15,12 @@ from meta_rl.api.adapted import AdaptedPolicy
 from meta_rl.api.own_env import InTurn, OwnEnv
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError
-from meta_rl.evaluation.curve import adapt_policy, unseen_tasks
+from meta_rl.evaluation.curve import adapt_policy, collector, unseen_tasks
 from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy
 from meta_rl.policy import repeat
 from meta_rl.randomness import Phase, TaskStreams
 from meta_rl.rollout import Sampler
-from meta_rl.types import Experience, Params
+from meta_rl.types import Params
 
 Task = Mapping[str, float] | Sequence[float]  # one task: by the names of its parameters, or in their order
 Tasks = Sequence[Mapping[str, float]] | Sequence[Sequence[float]] | np.ndarray | Tensor  # [N, P]
@@ -175,10 +175,7 @@ class Trained:
         streams = TaskStreams(seed, 0, Phase.EVALUATION_EPISODES)
         tasks = tasks.to(next(learner.policy.parameters()))
         pairs = [*adapt_policy(learner.policy, inner, sampler, tasks, steps - 1, streams)]
-
-        def collect(params: Params, _: int, sigma: float = 0.0) -> Experience:
-            return sampler.collect(learner.policy, params, tasks, streams, sigma)
-
+        collect = collector(learner.policy, sampler, tasks, streams)
         with torch.no_grad():  # the last step, without the episodes that would follow it
             params = inner.advance(pairs[-1][0], collect, pairs[-1][1]).params
         if not all(bool(value.isfinite().all()) for value in params.values()):

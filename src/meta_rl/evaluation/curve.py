@@ -13,7 +13,7 @@ from meta_rl.advantages import AdvantageEstimator
 from meta_rl.envs import BatchedEnv
 from meta_rl.evaluation.task_file import read_tasks
 from meta_rl.failures import OnFailure
-from meta_rl.inner import Adapted, InnerLoop, adaptation
+from meta_rl.inner import Adapted, Collect, InnerLoop, adaptation
 from meta_rl.policy import repeat
 from meta_rl.randomness import Phase, TaskStreams, generator
 from meta_rl.rollout import Sampler
@@ -90,11 +90,17 @@ def adapt_policy(
 ) -> Iterator[tuple[Adapted, Experience]]:
     """Adapt a policy to tasks [N, P] at once, from its own parameters; see `inner.adaptation`."""
     theta = {name: p.detach() for name, p in policy.named_parameters()}
+    collect = collector(policy, sampler, tasks, streams)
+    return adaptation(inner, repeat(theta, len(tasks)), gradient_steps, collect)
+
+
+def collector(policy: nn.Module, sampler: Sampler, tasks: Tensor, streams: TaskStreams) -> Collect:
+    """Collects episodes on tasks [N, P], for `adaptation` or for a single `InnerLoop.advance`."""
 
     def collect(params: Params, _: int, sigma: float = 0.0) -> Experience:
         return sampler.collect(policy, params, tasks, streams, sigma)
 
-    return adaptation(inner, repeat(theta, len(tasks)), gradient_steps, collect)
+    return collect
 
 
 def adaptation_frame(env: BatchedEnv, tasks: Tensor, returns: Tensor) -> pd.DataFrame:
