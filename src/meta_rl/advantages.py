@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -91,6 +92,13 @@ RIDGE = 1e-5
 MAX_RAISES = 10  # tenfold each, until the normal equations can be factorised
 
 
+@cache
+def projections(size: int) -> Tensor:
+    """The random directions [size, PROJECTED] of long observations: always the same, drawn once."""
+    stream = torch.Generator().manual_seed(0)
+    return torch.randn(size, PROJECTED, generator=stream, dtype=torch.float64)
+
+
 def features(observations: Tensor, time: bool = True) -> Tensor:
     """[..., T, O] -> [..., T, F] in float64: clipped observation, its square, 1, and t/100 with powers.
 
@@ -100,10 +108,7 @@ def features(observations: Tensor, time: bool = True) -> Tensor:
     """
     size = observations.shape[-1]
     if size > MOST_OBSERVED:
-        directions = torch.randn(
-            size, PROJECTED, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-        )
-        clipped = observations.double() @ directions.to(observations.device) / size**0.5
+        clipped = observations.double() @ projections(size).to(observations.device) / size**0.5
     else:
         clipped = observations.clamp(-10, 10).double()
     t = torch.arange(observations.shape[-2], device=observations.device, dtype=torch.float64) / 100
