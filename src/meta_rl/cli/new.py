@@ -43,8 +43,8 @@ def write(name: str) -> Path:
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}; choose another directory") from None
     for template in sorted(TEMPLATES.glob("*.txt")):
-        text = template.read_text().replace("NAME", name)
-        (folder / template.stem.replace("NAME", name)).write_text(text)
+        text = template.read_text(encoding="utf-8").replace("NAME", name)
+        (folder / template.stem.replace("NAME", name)).write_text(text, encoding="utf-8")
     return folder
 
 
