@@ -1,10 +1,12 @@
-"""What mkdocs does not do: equations as MathML, links out of docs/, reports, and API pages of whole packages.
+"""What mkdocs does not do: equations as MathML, links out of docs/, notebooks, reports, pages of packages.
 
 Pages are written for two readers, the site and a browser of the repository, so equations and links have the
 form that GitHub understands. mkdocs calls the functions named on_*; a warning ends a strict build.
 """
 
+import base64
 import html
+import json
 import logging
 import os
 import re
@@ -29,6 +31,7 @@ LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\
 REPORT = re.compile(r"`results/(?P<name>[\w/]+)/index\.html`")  # a page that results/redraw.sh makes
 DRAWN = TemporaryDirectory(prefix="reports-")  # until mkdocs ends
 SHOWN_AS_TEXT = {".md", ".py", ".sh", ".yaml"}  # browsers would offer to save them
+SHOWN = ("image/gif", "image/png", "text/html", "text/plain")  # of a cell's outputs, the first that there is
 log = logging.getLogger("mkdocs.plugins.hooks")
 
 
@@ -50,7 +53,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the navigation that lie outside docs/, such as results/point_mass/README.md."""
+    """Add notebooks, and the pages that lie outside docs/, such as results/point_mass/README.md."""
+    for path in (ROOT / "docs").glob("*.ipynb"):
+        for uri, content in _notebook(path).items():
+            files.append(File.generated(config, uri, content=content))
     for path in _leaves(config.nav):
         if files.get_file_from_path(path) is None and (ROOT / path).is_file():
             files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
@@ -60,6 +66,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             uri = f"reports/{file.relative_to(reports).as_posix()}"
             files.append(File.generated(config, uri, abs_src_path=str(file)))
     return files
+
+
+def _notebook(path: Path) -> dict[str, str | bytes]:
+    """A notebook with its outputs as a page and its pictures, by their places in the site."""
+    parts: list[str] = []
+    pictures: dict[str, str | bytes] = {}
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        outputs = cell.get("outputs", ())
+        printed = "".join(text for output in outputs for text in output.get("text", ())).rstrip()
+        parts += [f"```text\n{printed}\n```"] if printed else []
+        for data in (output["data"] for output in outputs if "data" in output):
+            kind = next(kind for kind in SHOWN if kind in data)
+            content = "".join(data[kind])
+            if kind.startswith("image/"):
+                name = f"{path.stem}-{len(pictures)}.{kind.removeprefix('image/')}"
+                pictures[name] = base64.b64decode(content)
+                parts.append(f"![Output of the cell above]({name})")
+            else:
+                parts.append(content if kind == "text/html" else f"```text\n{content}\n```")
+    return {f"{path.stem}.md": "\n\n".join(parts), **pictures}
 
 
 @cache
@@ -164,4 +192,5 @@ def _in_repository(src_uri: str) -> PurePosixPath:
 
 
 def _in_site(path: PurePosixPath) -> PurePosixPath:
+    path = path.with_suffix(".md") if path.suffix == ".ipynb" else path
     return path.relative_to("docs") if path.parts[0] == "docs" else path

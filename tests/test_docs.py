@@ -167,7 +167,8 @@ def navigation(tree: Any) -> list[str]:
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    pages = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")]
+    notebooks = [page.with_suffix(".md") for page in DOCS.glob("*.ipynb")]
+    pages = [str(page.relative_to(DOCS)) for page in (*DOCS.rglob("*.md"), *notebooks)]
     results = [str(page.relative_to(ROOT)) for page in ROOT.glob("results/*/*.md")]
     found = navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     assert sorted(found) == sorted([*pages, *results, "CHANGELOG.md"])

@@ -10,7 +10,8 @@ import torch
 from environments import Point, Switches
 
 import meta_rl
-from meta_rl.errors import NonFiniteError
+from helpers import BlankDrawing
+from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.evaluation.curve import adapt_policy
 from meta_rl.randomness import Phase, TaskStreams
 from meta_rl.rollout import Sampler
@@ -53,6 +54,25 @@ def test_a_task_may_be_named_or_ordered(trained: meta_rl.Trained) -> None:
     one = trained.adapt(TASKS[0], episodes=3)
     assert named.act([0.0, 0.0], deterministic=True).tolist() == one.act([0.0, 0.0], True).tolist()
     assert one.act([0.0, 0.0], True).tolist() == several.act([0.0, 0.0], True).tolist()
+
+
+def test_a_film_is_that_of_the_family_s_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meta_rl.evaluation.film.Drawing", BlankDrawing)
+    config = tmp_path / "ant.yaml"
+    text = (Path(__file__).parents[2] / "conf/fomaml_ant_dir.yaml").read_text()
+    config.write_text(text.replace("horizon: 200", "horizon: 4"))
+    ant = meta_rl.load(config)
+    assert ant.env.horizon == 4
+    tasks = [{"direction": 1.0}, {"direction": -1.0}, {"direction": 1.0}]
+    files = ant.film(tasks, tmp_path / "new" / "films", episodes=2)
+    assert [file.name for file in files] == ["task-0.mp4", "task-1.mp4"]
+    assert all(file.with_suffix(".gif").exists() for file in files)
+    assert ant.film(tasks[1], tmp_path / "one", gradient_steps=0, episodes=2) == [tmp_path / "one/task-0.mp4"]
+
+
+def test_a_family_without_robots_has_no_film(trained: meta_rl.Trained, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="PointMass has no robot to show"):
+        trained.film(TASKS, tmp_path)
 
 
 def test_no_step_leaves_the_policy_as_trained(trained: meta_rl.Trained) -> None:

@@ -139,6 +139,38 @@ class Trained:
         how = AdaptationSettings(gradient_steps, episodes, seed, inner_lr)
         return self.loaded.adaptation_table(self.env, rows, how)
 
+    def film(
+        self,
+        tasks: "Task | Tasks",
+        folder: str | Path = "films",
+        gradient_steps: int | None = 1,
+        episodes: int = 40,
+        seed: int = 0,
+        inner_lr: Sequence[float] | None = None,
+    ) -> list[Path]:
+        """Film an episode before and after every gradient step on a task, or on several: MP4s, beside GIFs.
+
+        Args:
+            tasks: One task of the family or several, as in `adapt`.
+            folder: Where to write task-0.mp4, task-0.gif, ...; films of an earlier call go.
+            gradient_steps: How many; None for 3, or 0 for a policy that never adapts.
+            episodes: Per task and gradient step, to adapt with.
+            seed: Decides the episodes' noise.
+            inner_lr: As in `adapt`.
+
+        Returns:
+            The MP4 of each task; for tasks given twice, of the first one.
+
+        Raises:
+            UserError: if the family has no robot to show, or the machine nothing to draw with.
+        """
+        from meta_rl.evaluation.film import write_videos
+
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        rows = self._rows(tasks)
+        how = AdaptationSettings(gradient_steps, episodes, seed, inner_lr)
+        return write_videos(self.loaded, rows, len(rows), how, Path(folder))
+
     def push_to_hub(self, repo_id: str, curve: pd.DataFrame | None = None, private: bool = False) -> str:
         """Put the checkpoint and a model card on the Hugging Face Hub; its address there.
 
