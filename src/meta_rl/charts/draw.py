@@ -146,7 +146,8 @@ def _x(panel: Panel, rows: pd.DataFrame) -> alt.X:
         names = list(dict.fromkeys(x))
         turned = -30 if sum(map(len, names)) > 36 else 0
         return alt.X("x:N", title=title, sort=names, axis=alt.Axis(labelAngle=turned, grid=False))
-    scale = alt.Scale(type=panel.scale, zero=False, nice=False, padding=8)
+    no_zero = {} if panel.scale == "log" else {"zero": False}  # which has none
+    scale = alt.Scale(type=panel.scale, nice=False, padding=8, **no_zero)
     return alt.X("x:Q", title=title, scale=scale, axis=_axis(x.to_numpy(float)))
 
 
