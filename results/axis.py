@@ -1,7 +1,7 @@
 """The axis from zeroth to second order, and outer steps: tables and figures from the runs of results/axis.sh.
 
     python results/axis.py --time      how long an iteration of each method takes
-    python results/axis.py             after results/axis.sh: all else
+    python results/axis.py             after results/axis.sh: all else; prints the table of the README
     python results/axis.py --redraw    the figures, from the committed tables
 
 returns.csv   one row per family, method, seed and gradient step: mean return on 40 unseen tasks in the end
@@ -111,6 +111,24 @@ def curves_of(training: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
     return table.assign(seconds=table["seconds"] * table["iteration"])
 
 
+def summary(returns: pd.DataFrame, seconds: pd.DataFrame) -> str:
+    """The rows of the README's table: means over seeds, and the range of them after one step."""
+    lines = []
+    for method, name in (ALGORITHMS | {m: n for m, n in OUTER.items() if m not in ALGORITHMS}).items():
+        cells = [name]
+        for family in FAMILIES:
+            own = returns[(returns["family"] == family) & (returns["method"] == method)]
+            by_step = own.groupby("gradient_step")["return"]
+            means, low, high = by_step.mean(), by_step.min(), by_step.max()
+            digits = 1 if family == "point_mass" else 0
+            values = [f"{value:.{digits}f}" for value in means]
+            values[1] += f" ({low[1]:.{digits}f} to {high[1]:.{digits}f})"
+            time = seconds[(seconds["family"] == family) & (seconds["method"] == method)]["seconds"].item()
+            cells += [str(own["seed"].nunique()), *values, f"{time:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def chart(curves: pd.DataFrame, methods: dict[str, str], key: str, title: str) -> Chart:
     """Return against environment steps, and against time, for every family."""
     axes = {"env_steps": ("million environment steps", 1e6), "seconds": ("minutes on one core", 60)}
@@ -183,6 +201,7 @@ def main() -> None:
     times = args.output / "seconds.csv"
     seconds = pd.read_csv(times) if times.exists() else pd.DataFrame(columns=["family", "method", "seconds"])
     curves = curves_of(pd.read_csv(tables[1]), seconds)
+    print(summary(pd.read_csv(tables[0]), seconds))
     draw(chart(curves, ALGORITHMS, "axis", "From zeroth to second order"), args.output / "axis.png")
     draw(chart(curves, OUTER, "outer", "Outer steps, first and second order"), args.output / "outer.png")
 
