@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -11,6 +12,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import vl_convert as vlc
+from PIL import Image
 
 from meta_rl.charts.chart import Chart, Panel
 from meta_rl.charts.looks import Look, looks
@@ -51,9 +53,12 @@ def draw(chart: Chart, *paths: Path) -> None:
     for path in paths:
         if path.suffix == ".svg":
             path.write_text(svg, encoding="utf-8")
+        elif path.suffix == ".pdf":
+            path.write_bytes(vlc.svg_to_pdf(svg))
         else:
-            convert = {".png": vlc.svg_to_png, ".pdf": vlc.svg_to_pdf}[path.suffix]
-            path.write_bytes(convert(svg, scale=2 if path.suffix == ".png" else 1))
+            picture = Image.open(BytesIO(vlc.svg_to_png(svg, scale=2))).convert("RGB")
+            # A seventh of the size, and the eye sees no difference.
+            picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def specification(chart: Chart) -> dict[str, Any]:
