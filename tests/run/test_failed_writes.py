@@ -3,6 +3,7 @@
 import errno
 import os
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -68,6 +69,20 @@ def test_a_first_iteration_that_cannot_be_written_is_repeated(
     assert main(command[2:]) == 0
     assert lab.train("--name=whole") == 0
     lab.assert_same("tiny", "whole")
+
+
+def test_a_directory_that_is_removed_in_mid_run_is_one_line(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def remove(stream: BinaryIO, content: bytes) -> None:
+        if "ckpt" in str(stream.name):
+            shutil.rmtree("runs/tiny")
+        stream.write(content)
+
+    monkeypatch.setattr(storage, "_fill", remove)
+    assert lab.train() == 1
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith("error: cannot write runs/tiny/") and line.endswith("start anew")
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "run.json"])

@@ -174,6 +174,8 @@ class Session:
         except WriteError as error:
             if not self.started:
                 raise
+            if not self.directory.configs():  # somebody has removed it
+                return cluster.fail(f"{error}; the run's directory is gone, start anew", 1)
             resume = self.directory.resume_command()
             return cluster.fail(f"{error}; when it can be, resume with: {resume}", 1)
         except UserError:
