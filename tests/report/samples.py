@@ -119,7 +119,13 @@ def verdict(method: str, word: Word, i: int) -> Verdict:
 def run(i: int) -> RunRecord:
     """The i-th run; the first has a hostile name."""
     method = METHODS[i % len(METHODS)]
-    facts = {"seed": str(i), "iterations": "500", "environment steps": "4,000,000", "wall time": "12 min"}
+    facts = {
+        "method": f"{method}, {i % 3}",
+        "seed": str(i),
+        "iterations": "500",
+        "environment steps": "4,000,000",
+        "wall time": "12 min",
+    }
     command = f"python train.py --config conf/{method.lower()}_point_mass.yaml --name '{HOSTILE}' --seed {i}"
     config = "seed_everything: 0\nmodel:\n  inner_lr: 0.1  # " + HOSTILE + "\n" + "  key: value\n" * 60
     name = HOSTILE if i == 0 else f"{method.lower()}_point_mass_seed{i}"

@@ -64,6 +64,14 @@ def test_everything_of_the_report_is_there(elements: Elements) -> None:
     assert len(details) == len(report.runs) + len(report.charts)
 
 
+def test_the_configuration_of_an_experiment_is_there_once(tmp_path: Path) -> None:
+    first, second, other = (replace(samples.run(i), config=f"number: {i}") for i in (1, 4, 2))
+    second = replace(second, facts={**first.facts, "seed": "4"})
+    text = written(Report("", runs=(first, second, other)), tmp_path)
+    assert re.findall(r"number: \d", text) == ["number: 1", "number: 2"]
+    assert f"that of {first.name} but for seed and name" in text
+
+
 def test_the_order_is_verdicts_adaptation_table_figures_runs(text: str) -> None:
     places = [text.index(mark) for mark in ('class="verdicts"', 'id="figure-adaptation"', 'id="summary"')]
     places += [text.index(mark) for mark in ('id="figure-learning"', 'id="runs"', 'id="skipped"')]

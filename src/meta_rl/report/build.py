@@ -48,7 +48,7 @@ def build(paths: Sequence[Path], evaluation: str, made: dict[str, Any]) -> Repor
         *task_charts(chosen),
         *learning_charts(chosen, setting(factors)),
         *ablation_charts(groups, chosen, factors),
-        *second_order_charts(groups, chosen, factors),
+        *second_order_charts(chosen),
         *timing_charts(chosen),
     ]
     return Report(

@@ -75,7 +75,9 @@ def load(output: Path) -> Report:
         charts = []
         for key in content["charts"]:
             file = output / "data" / f"{key}.csv"
-            charts.append(_named(key, from_csv(file.read_text("utf-8"))))
+            charts.append(from_csv(file.read_text("utf-8")))
+            if charts[-1].key != key or Path(key).name != key:  # it names files
+                raise ValueError("another chart")
         file = output / "report.json"
         return _report(content | {"charts": charts}, output)
     except OSError as error:
@@ -87,13 +89,6 @@ def load(output: Path) -> Report:
 def figure_files(output: Path, key: str) -> list[Path]:
     """The files of a chart's figure in the folder of a report."""
     return [output / "figures" / f"{key}{suffix}" for suffix in FIGURES]
-
-
-def _named(key: Any, chart: Chart) -> Chart:
-    """The chart of a file. Raises a ValueError unless it has this key, and the key is a plain file name."""
-    if not isinstance(key, str) or Path(key).name != key or chart.key != key:
-        raise ValueError("another chart")
-    return chart
 
 
 def _report(content: dict[str, Any], output: Path) -> Report:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
-from meta_rl.report.groups import Factor, Group, alongside, by_value
+from meta_rl.report.groups import Group
 from meta_rl.report.statistics import mean_over_seeds, seeds_text
 
 POINTS = 200  # on a curve at most: more than a figure resolves
@@ -22,7 +22,6 @@ LEARNING = (
     "Return on the training tasks while meta-learning, before each outer update. Environment steps are those "
     "of all phases; time is that of sampling and updates, and counts what else the machine did."
 )
-RATE = "model.inner_lr"
 SECOND_ORDER = {  # by column: title, label, and where an interval ends
     "second_order_norm": (
         "Relative size of the second-order term",
@@ -58,26 +57,20 @@ def learning_charts(chosen: Mapping[str, Group], setting: str) -> list[Chart]:
     return charts
 
 
-def second_order_charts(
-    groups: Sequence[Group], chosen: Mapping[str, Group], factors: Sequence[Factor]
-) -> list[Chart]:
-    """Relative norm and cosine of the second-order term over the training, a panel for each inner rate.
+def second_order_charts(chosen: Mapping[str, Group]) -> list[Chart]:
+    """Relative norm and cosine of the second-order term over the training; none if no run has them.
 
     Args:
-        groups: All groups.
-        chosen: By method, the group to show; if the inner rate is varied, also those that differ only in it.
-        factors: The settings that are varied.
+        chosen: By method, the group to show.
     """
-    rate = next((factor for factor in factors if factor.key == RATE), None)
-    near = alongside(groups, chosen, factors, [rate] if rate else [])
     charts = []
     for key, (title, label, possible) in SECOND_ORDER.items():
-        found = {heading: curves(own, key) for heading, own in by_value(near, rate).items()}
-        for data in (series.data for own in found.values() for series in own):
+        series = curves(chosen.values(), key)
+        for data in (one.data for one in series):
             data[["low", "high"]] = data[["low", "high"]].clip(*possible)
-        panels = [Panel(heading, "iterations", label, own) for heading, own in found.items() if own]
-        if panels:
-            charts.append(Chart(key, title, f"{SAME_DATA} {OVER_SEEDS}", tuple(panels)))
+        if series:
+            panel = Panel("", "iterations", label, series)
+            charts.append(Chart(key, title, f"{SAME_DATA} {OVER_SEEDS}", (panel,)))
     return charts
 
 
