@@ -64,7 +64,7 @@ def bars(chosen: pd.DataFrame, category: pd.Series, columns: list[str]) -> tuple
     """A series for each algorithm, at the categories in the order of the rows."""
     data = chosen[columns].set_axis(["y", "low", "high"], axis=1).assign(x=category, note="")
     return tuple(
-        Series(name, data.loc[chosen.algorithm == name].reset_index(drop=True), "bars", look=name)
+        Series(name, data.loc[chosen.algorithm == name].reset_index(drop=True), "bars")
         for name in chosen.algorithm.unique()
     )
 

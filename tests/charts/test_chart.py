@@ -19,8 +19,7 @@ def hostile() -> Chart:
             "one: two",
             "x # y",
             "y",
-            (Series("a", numbers), Series("a", numbers, "points", "MAML", True)),
-            "log",
+            (Series("a", numbers), Series("a", numbers, "points")),
         ),
         Panel(
             "",

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meta_rl.charts.chart import Chart, Kind, Panel, Series
+from meta_rl.charts.chart import Chart, Panel, Series
 from meta_rl.report.equivalence import Comparison, Verdict, Word
 from meta_rl.report.files import Report
-from meta_rl.report.tables import RunRecord
+from meta_rl.report.tables import RunRecord, Table
 
 HOSTILE = "<script>alert(1)</script> & $x$"
 METHODS = ("MAML", "FOMAML", "Reptile", "pretrained", "random")
@@ -24,25 +24,18 @@ def frame(
     return pd.DataFrame({"x": x, "y": y_, "low": y_ - half, "high": y_ + half, "note": note})
 
 
-def series(name: str, data: pd.DataFrame, kind: Kind = "line", dashed: bool = False) -> Series:
-    """A series that looks like the method its name begins with."""
-    return Series(name, data, kind, name.split(",")[0], dashed)
-
-
 def adaptation() -> Chart:
     """Returns against gradient steps: two panels with a common y-axis, a level and published results."""
     panels = []
     for title, shift in (("Navigation from the origin", 0.0), (f"Start {HOSTILE}", -4.0)):
         lines = [
-            series(
+            Series(
                 name, frame([0, 1, 2, 3], [-40 + shift, -20 + 3 * i, -12 + 2 * i, -9.25 + i], 1.5, "5 seeds")
             )
             for i, name in enumerate(METHODS[:4])
         ]
-        oracle = series("oracle", frame([0], [-2.3], 0.8), "level")
-        published = Series(
-            "MAML, published", frame([0, 1, 2, 3], [-41, -19, -11, -8], 2.0), look="published MAML"
-        )
+        oracle = Series("oracle", frame([0], [-2.3], 0.8), "level")
+        published = Series("MAML, published", frame([0, 1, 2, 3], [-41, -19, -11, -8], 2.0))
         panels.append(Panel(title, "gradient steps", "mean episode return", (*lines, oracle, published)))
     caption = "Mean over five seeds; bands are 95 % intervals."
     return Chart("adaptation", "Return after adaptation to new tasks", caption, tuple(panels))
@@ -58,7 +51,7 @@ def learning() -> Chart:
             for when, share in (("after adaptation", 1.0), ("before", 0.3)):
                 y = (level * share + stream.normal(0, top / 40, len(steps))).tolist()
                 data = frame((steps * 4000).tolist(), y, top / 15)
-                lines.append(series(f"{name}, {when}", data, dashed=when == "before"))
+                lines.append(Series(f"{name}, {when}", data))
         panels.append(Panel(task, "environment steps", f"return of {task}", tuple(lines)))
     return Chart("learning", "Learning curves", "Bands: 95 % over seeds.", tuple(panels))
 
@@ -68,20 +61,20 @@ def final() -> Chart:
     tasks, parts = ["point mass", "ant", "half cheetah"], []
     for i, name in enumerate(METHODS[:3]):
         half = 0.06 if i else np.nan
-        parts.append(series(name, frame(tasks, [0.9 - i / 9, 0.7, 0.5 + i / 9], half), "bars"))
-    parts.append(series("oracle", frame([""], [1.0]), "level"))
+        parts.append(Series(name, frame(tasks, [0.9 - i / 9, 0.7, 0.5 + i / 9], half), "bars"))
+    parts.append(Series("oracle", frame([""], [1.0]), "level"))
     panel = Panel("Final score", "task", "normalised score", tuple(parts), "category")
     return Chart("final", "Final scores", "Bars: means over seeds.", (panel,))
 
 
 def cost() -> Chart:
-    """Points on a logarithmic axis, one a series, and a hostile name."""
+    """Points, one a series, and a hostile name."""
     names = [*METHODS, HOSTILE, "_hidden"]
     dots = [
-        series(name, frame([30.0 * 3**i], [100.0 * i + 12345], 300, "one run" if i % 2 else ""), "points")
+        Series(name, frame([30.0 * 3**i], [100.0 * i + 12345], 300, "one run" if i % 2 else ""), "points")
         for i, name in enumerate(names)
     ]
-    return Chart("cost", "Cost", "", (Panel("", "seconds of an iteration", "return", tuple(dots), "log"),))
+    return Chart("cost", "Cost", "", (Panel("", "seconds of an iteration", "return", tuple(dots)),))
 
 
 def empty() -> Chart:
@@ -92,24 +85,21 @@ def empty() -> Chart:
 
 def report(runs: int = 6, videos: tuple[Path, ...] = ()) -> Report:
     """Everything together."""
-    summary = pd.DataFrame(
-        {"method": METHODS[:4], "steps": ["3"] * 4, "return": ["-3.0 ± 0.8", "-5.4 ± 0.6", "-2.3 ± 0.4", "-"]}
-        | {f"score on task family {i}": ["0.98 ± 0.01"] * 4 for i in range(8)}
+    scores = tuple(f"score on task family {i}" for i in range(8))
+    summary = Table(
+        ("method", "steps", "return", *scores),
+        tuple((method, "3", "-3.0 ± 0.8", *["0.98 ± 0.01"] * 8) for method in METHODS[:4]),
     )
     words: tuple[Word, ...] = ("worse", "equivalent", "better", "undecided")
     return Report(
         title="What first-order methods lose, and save",
-        findings=(
-            "FOMAML saves a third of MAML's time.",
-            f"A name cannot break the page: {HOSTILE}",
-        ),
         summary=summary,
         verdicts=tuple(verdict(m, w, i) for i, (m, w) in enumerate(zip(METHODS[1:], words, strict=True))),
         charts=(adaptation(), learning(), final(), cost(), empty()),
         runs=tuple(run(i) for i in range(runs)),
         skipped=(f"runs/broken: no metrics.csv {HOSTILE}",),
         videos=videos,
-        notes=("Intervals are t-intervals over seeds at 95 %.", "Equivalence: two one-sided tests at 5 %."),
+        notes=("Intervals are t-intervals over seeds at 95 %.", f"A name cannot break the page: {HOSTILE}"),
         made={
             "command": "python report.py runs/*",
             "date": "2026-01-01",
@@ -121,15 +111,21 @@ def report(runs: int = 6, videos: tuple[Path, ...] = ()) -> Report:
 def verdict(method: str, word: Word, i: int) -> Verdict:
     """A verdict with made-up numbers; without any if it is undecided."""
     if word == "undecided":
-        return Verdict(method, "MAML", 1, word, remark=f"no spread {HOSTILE}")
+        return Verdict(method, "MAML", word, remark=f"no spread {HOSTILE}")
     result = Comparison(0.01 * i, (-0.01, 0.03 * i), (-0.02, 0.04 * i), 0.01, 0.05, (5, 5))
-    return Verdict(method, "MAML", 1 + i, word, result, f"remark {i}")
+    return Verdict(method, "MAML", word, result, f"remark {i}", 1 + i)
 
 
 def run(i: int) -> RunRecord:
     """The i-th run; the first has a hostile name."""
     method = METHODS[i % len(METHODS)]
-    facts = {"seed": str(i), "iterations": "500", "environment steps": "4,000,000", "wall time": "12 min"}
+    facts = {
+        "method": f"{method}, {i % 3}",
+        "seed": str(i),
+        "iterations": "500",
+        "environment steps": "4,000,000",
+        "wall time": "12 min",
+    }
     command = f"python train.py --config conf/{method.lower()}_point_mass.yaml --name '{HOSTILE}' --seed {i}"
     config = "seed_everything: 0\nmodel:\n  inner_lr: 0.1  # " + HOSTILE + "\n" + "  key: value\n" * 60
     name = HOSTILE if i == 0 else f"{method.lower()}_point_mass_seed{i}"
@@ -145,5 +141,5 @@ def assert_same(a: Chart, b: Chart) -> None:
         assert replace(p, series=()) == replace(q, series=())
         assert len(p.series) == len(q.series)
         for s, t in zip(p.series, q.series, strict=True):
-            assert (s.name, s.kind, s.look, s.dashed) == (t.name, t.kind, t.look, t.dashed)
+            assert (s.name, s.kind) == (t.name, t.kind)
             pd.testing.assert_frame_equal(s.data, t.data, check_dtype=False, rtol=1e-6)

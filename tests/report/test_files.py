@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from directories import config, write_evaluation, write_run, write_study
 from samples import assert_same
@@ -24,9 +23,7 @@ def test_a_report_survives_its_files(tmp_path: Path) -> None:
     loaded = files.load(tmp_path / "out")
     for a, b in zip(loaded.charts, report.charts, strict=True):
         assert_same(a, b)
-    pd.testing.assert_frame_equal(loaded.summary, report.summary, check_dtype=False)
-    plain = {"charts": (), "summary": None}
-    assert replace(loaded, **plain) == replace(report, **plain)
+    assert replace(loaded, charts=()) == replace(report, charts=())
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     files.save(loaded, tmp_path / "out")
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -84,9 +81,12 @@ def test_verdicts_of_the_first_format_are_their_sentences(tmp_path: Path, small:
     files.save(small, tmp_path)
     content = json.loads((tmp_path / "report.json").read_text())
     old = {"method": "FOMAML", "reference": "MAML", "word": "worse", "sentence": "FOMAML is worse."}
-    (tmp_path / "report.json").write_text(json.dumps(content | {"format": 1, "verdicts": [old]}))
+    (tmp_path / "report.json").write_text(
+        json.dumps(content | {"format": 1, "verdicts": [old], "findings": ["Slow."]})
+    )
     (verdict,) = files.load(tmp_path).verdicts
-    assert verdict == Verdict("FOMAML", "MAML", 1, "worse", remark="FOMAML is worse.")
+    assert files.load(tmp_path).notes == ("Slow.", *small.notes)
+    assert verdict == Verdict("FOMAML", "MAML", "worse", remark="FOMAML is worse.")
 
 
 def test_damaged_reports_are_refused(tmp_path: Path, small: Report) -> None:
@@ -97,7 +97,7 @@ def test_damaged_reports_are_refused(tmp_path: Path, small: Report) -> None:
     (out / "data" / "adaptation.csv").write_text("panel\n")
     with pytest.raises(UserError, match=r"adaptation.csv: not written by this report.py, or damaged"):
         files.load(out)
-    for text in ("", "[]", "{}", '{"charts": [], "format": 99}'):
+    for text in ("", "[]", "{}", '{"charts": [], "format": 99}', '{"charts": [], "format": 2, "notes": [1]}'):
         (out / "report.json").write_text(text)
         with pytest.raises(UserError, match=r"report.json: not written by this report.py, or damaged"):
             files.load(out)

@@ -6,7 +6,7 @@ from typing import Any
 from directories import config, metrics, write_run
 
 from meta_rl.report.choose import collect
-from meta_rl.report.groups import Group, alongside, find_factors, group_runs, peers, reference_groups
+from meta_rl.report.groups import Group, alongside, by_value, find_factors, group_runs, reference_groups
 
 
 def groups_of(root: Path, *settings: dict[str, Any]) -> list[Group]:
@@ -57,10 +57,14 @@ def test_factors_of_a_grid(tmp_path: Path) -> None:
     assert (fast.reference, meta.reference) == (20, 20)  # Reptile has them once more
     chosen = reference_groups(groups, [fast, meta])
     assert chosen["MAML"].label == "MAML, fast_batch_size 20, meta_batch_size 20"
-    assert [fast.of(group) for group in alongside(groups, chosen["MAML"], [fast])] == [5, 10, 20, 40]
-    assert len(alongside(groups, chosen["MAML"], [fast, meta])) == 8
-    assert set(peers(groups, chosen["MAML"], [fast, meta])) == {"MAML", "FOMAML", "Reptile"}
-    assert set(peers(groups, alongside(groups, chosen["MAML"], [fast])[0], [fast])) == {"MAML", "FOMAML"}
+    near = alongside(groups, chosen, [fast, meta], [fast])
+    assert [fast.of(group) for group in near if group.method == "MAML"] == [5, 10, 20, 40]
+    assert alongside(groups, chosen, [fast, meta], [fast, meta]) == groups
+    assert alongside(groups, chosen, [fast, meta], []) == list(chosen.values())
+    methods = {heading: [group.method for group in own] for heading, own in by_value(near, fast).items()}
+    assert list(methods) == [f"fast_batch_size {n}" for n in (5, 10, 20, 40)]
+    assert methods["fast_batch_size 20"] == ["MAML", "FOMAML", "Reptile"]
+    assert methods["fast_batch_size 5"] == ["MAML", "FOMAML"]
 
 
 def test_equally_frequent_values_have_their_upper_median_as_reference(tmp_path: Path) -> None:
@@ -76,10 +80,9 @@ def test_settings_that_change_together_are_one_factor(tmp_path: Path) -> None:
     groups = groups_of(tmp_path, *settings, *reptile)
     (factor,) = find_factors(groups)
     assert factor.key == "model.inner_lr"
-    assert factor.followers == ("model.init_std",)
     chosen = reference_groups(groups, [factor])
     assert {factor.of(group) for group in chosen.values()} == {0.5}
-    assert len(alongside(groups, chosen["MAML"], [factor])) == 2
+    assert len(alongside(groups, chosen, [factor], [factor])) == len(groups)
 
 
 def test_lengths_of_training_are_settings(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 """Intervals over seeds: the formulas they come down to, and how often they hold."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
-from meta_rl.report.statistics import Statistic, iqm, mean, median, over_seeds, point, stratified
+from meta_rl.report.statistics import Statistic, iqm, mean, mean_over_seeds, median, over_seeds
 
 TASKS = np.linspace(0.2, 1.2, 20)  # what the tasks are worth, the same in every experiment
 
@@ -51,17 +49,6 @@ def test_it_holds_in_95_percent_of_experiments(statistic: Statistic, seeds: int)
     assert 0.91 < np.mean([low <= truth <= high for _, low, high in intervals]) < 0.98
 
 
-def test_the_stratified_one_holds_only_where_seeds_are_alike() -> None:
-    def coverage(spread: float) -> float:
-        rng = np.random.default_rng(0)
-        scores = [experiment(rng, 10, spread) for _ in range(100)]
-        ends = [stratified(mean, s, resamples=200, seed=0)[1:] for s in scores]
-        return float(np.mean([low <= TASKS.mean() <= high for low, high in ends]))
-
-    assert coverage(0.0) > 0.88
-    assert coverage(0.2) < 0.5
-
-
 @pytest.mark.parametrize(("seeds", "expected"), [(3, 0.75), (5, 0.84)])
 def test_a_bootstrap_of_whole_seeds_holds_too_rarely(seeds: int, expected: float) -> None:
     """What the documentation says of it."""
@@ -72,50 +59,28 @@ def test_a_bootstrap_of_whole_seeds_holds_too_rarely(seeds: int, expected: float
     assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(expected, abs=0.04)
 
 
-def test_what_seeds_share_widens_the_interval_over_seeds_only() -> None:
+def test_what_seeds_share_widens_the_interval() -> None:
     rng = np.random.default_rng(0)
     luck, noise = rng.normal(size=(8, 1)), rng.normal(0, 0.1, (8, 20))
-    alike, different = TASKS + noise, TASKS + noise + luck - luck.mean()
 
-    def width(scores: np.ndarray, of: partial) -> float:
-        _, low, high = of(scores)
+    def width(scores: np.ndarray) -> float:
+        _, low, high = over_seeds(mean, scores)
         return high - low
 
-    seeds, within = partial(over_seeds, mean), partial(stratified, mean, resamples=1000, seed=0)
-    assert width(different, seeds) > 20 * width(alike, seeds)
-    assert width(different, seeds) > 3 * width(different, within)
+    assert width(TASKS + noise + luck - luck.mean()) > 20 * width(TASKS + noise)
 
 
-def test_a_stratified_bootstrap_draws_seeds_for_each_task() -> None:
-    """Two seeds, 0 and 1: the share of tasks is binomial, so the mean has sqrt(1 / 4 / 2 / 50) = 0.05."""
-    scores = np.stack([np.zeros(50), np.ones(50)])
-    value, low, high = stratified(mean, scores, resamples=5000, seed=0)
-    assert value == 0.5
-    assert [low, high] == pytest.approx([0.5 - 0.098, 0.5 + 0.098], abs=0.012)
-
-
-def test_neither_depends_on_the_order_of_seeds_or_tasks() -> None:
+def test_it_does_not_depend_on_the_order_of_seeds_or_tasks() -> None:
     rng = np.random.default_rng(0)
     scores = experiment(rng, 5, 0.1)
     shuffled = scores[rng.permutation(5)][:, rng.permutation(20)]
     assert np.array(over_seeds(iqm, shuffled)) == pytest.approx(np.array(over_seeds(iqm, scores)))
-    few = partial(stratified, iqm, resamples=4000, seed=0)
-    assert np.array(few(shuffled)) == pytest.approx(np.array(few(scores)), abs=0.005)
-
-
-def test_a_seed_of_the_bootstrap_decides_its_draws() -> None:
-    scores = experiment(np.random.default_rng(0), 5, 0.1)
-    state = np.random.get_state()[1]  # noqa: NPY002
-    first, again, other = (stratified(iqm, scores, resamples=100, seed=s) for s in (1, 1, 2))
-    assert first == again
-    assert first != other
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
 
 
 @pytest.mark.filterwarnings("error")
 def test_without_spread_there_is_no_interval() -> None:
     one, same = np.full((1, 3), 0.7), np.full((4, 3), 0.7)
-    for interval in (over_seeds(iqm, one), over_seeds(iqm, same), stratified(iqm, one, resamples=9, seed=0)):
+    for interval in (over_seeds(iqm, one), over_seeds(iqm, same)):
         assert interval.value == pytest.approx(0.7)
         assert np.isnan([interval.low, interval.high]).all()
     assert np.isnan(over_seeds(mean, np.full((3, 1), 0.1)).low)  # (0.1 + 0.1 + 0.1) / 3 is not 0.1
@@ -124,7 +89,7 @@ def test_without_spread_there_is_no_interval() -> None:
 
 
 def test_the_interval_of_three_seeds() -> None:
-    mean, low, high = point([1.0, 2.0, 3.0])
+    mean, low, high = mean_over_seeds([1.0, 2.0, 3.0])
     assert mean == 2
     # Student's t for two degrees of freedom at 97.5 % is 4.3027; the standard error is 1 / sqrt(3).
     assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
@@ -132,5 +97,5 @@ def test_the_interval_of_three_seeds() -> None:
 
 def test_fewer_seeds_have_none() -> None:
     for values in ([1.0], [1.0, 3.0]):
-        assert point(values)[0] == np.mean(values)
-        assert np.isnan(point(values)[1:]).all()
+        assert mean_over_seeds(values)[0] == np.mean(values)
+        assert np.isnan(mean_over_seeds(values)[1:]).all()

@@ -1,12 +1,20 @@
 """Aggregates, probability of improvement and profiles, against numbers worked by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.integrate import trapezoid
 from scipy.stats import mannwhitneyu
 
-from meta_rl.report.statistics import aggregate, iqm, performance_profile, probability_of_improvement
+from meta_rl.report.statistics import (
+    Statistic,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+    over_seeds,
+    performance_profile,
+    probability_of_improvement,
+)
 
 HAND = np.array([[0.0, 1.0, 5.0, 2.0], [7.0, 3.0, 2.0, 4.0]])
 
@@ -17,44 +25,22 @@ def scores() -> dict[str, np.ndarray]:
     return {"a": rng.normal(0.7, 0.2, (5, 6)), "b": rng.normal(0.5, 0.2, (3, 6))}
 
 
-def values(frame: pd.DataFrame, method: str) -> dict[str, float]:
-    return frame[frame["method"] == method].set_index("metric")["value"].to_dict()
-
-
 def test_aggregates_by_hand() -> None:
     """Sorted 0 1 2 2 3 4 5 7: the middle half is 2 2 3 4. Task means 3.5 2 3.5 3. One of 8 is 1 short."""
-    expected = {"IQM": 2.75, "mean": 3, "median": 3.25, "optimality gap": 1 / 8}
-    assert values(aggregate({"hand": HAND}, resamples=10), "hand") == pytest.approx(expected)
+    measures = (iqm, mean, median, optimality_gap)
+    assert [measure(HAND) for measure in measures] == pytest.approx([2.75, 3, 3.25, 1 / 8])
 
 
 def test_iqm_leaves_out_a_quarter_rounded_down() -> None:
     assert iqm(np.array([[9.0, 1.0, 3.0, 2.0, 100.0, -50.0, 4.0]])) == pytest.approx((1 + 2 + 3 + 4 + 9) / 5)
     assert iqm(np.array([[1.0, 2.0, 9.0]])) == 4
-    assert iqm(np.stack([HAND, HAND + 1])).tolist() == [2.75, 3.75]
 
 
-def test_the_table_of_aggregates(scores: dict[str, np.ndarray]) -> None:
-    table = aggregate(scores)
-    ends = ["low", "high", "stratified_low", "stratified_high"]
-    assert list(table.columns) == ["method", "metric", "value", *ends, "seeds"]
-    assert table["method"].tolist() == ["a"] * 4 + ["b"] * 4
-    assert table["seeds"].tolist() == [5] * 4 + [3] * 4
-    for kind in ("", "stratified_"):
-        assert (table[f"{kind}low"] < table["value"]).all()
-        assert (table["value"] < table[f"{kind}high"]).all()
-    assert set(aggregate(scores, normalised=False)["metric"]) == {"IQM", "mean", "median"}
-
-
-def test_a_method_does_not_change_another(scores: dict[str, np.ndarray]) -> None:
-    both, alone = aggregate(scores, seed=3), aggregate({"b": scores["b"]}, seed=3)
-    pd.testing.assert_frame_equal(both[both["method"] == "b"].reset_index(drop=True), alone)
-
-
-def test_aggregates_shift_with_the_scores(scores: dict[str, np.ndarray]) -> None:
-    columns = ["value", "low", "high", "stratified_low", "stratified_high"]
-    here = aggregate(scores, normalised=False)[columns]
-    there = aggregate({k: 2 * v + 7 for k, v in scores.items()}, normalised=False)[columns]
-    assert there.to_numpy() == pytest.approx(2 * here.to_numpy() + 7)
+@pytest.mark.parametrize("measure", [iqm, mean, median])
+def test_aggregates_shift_with_the_scores(scores: dict[str, np.ndarray], measure: Statistic) -> None:
+    here, there = over_seeds(measure, scores["a"]), over_seeds(measure, 2 * scores["a"] + 7)
+    assert here.low < here.value < here.high
+    assert np.array(there) == pytest.approx(2 * np.array(here) + 7)
 
 
 def test_probability_of_improvement_by_counting() -> None:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from directories import config, untrained, write_evaluation, write_run
+from directories import config, untrained, write_evaluation, write_run, write_study
 
 from meta_rl.report.build import build
+from meta_rl.report.tables import Table
 
 MACHINE = {"processor": "abacus", "cores": 2}
 
@@ -31,21 +31,22 @@ def test_runs_with_and_without_a_record(tmp_path: Path) -> None:
     assert (first.name, second.name) == (old.as_posix(), new.as_posix())
     assert first.facts == {
         "method": "MAML",
-        "seed": "1",
-        "iterations": "4",
+        "seed": 1,
+        "iterations": 4,
         "environment steps": "4,000",
-        "sampling and updates": "0.1 minutes",
-        "command, versions and machine": "not recorded (made before run.json existed)",
-        "evaluation": "none",
+        "minutes of sampling and updates": "0.1",
     }
     assert first.commands == ()
-    assert second.facts["wall time"] == "2.5 minutes"
-    assert second.facts["machine"] == "processor abacus, cores 2"
-    assert second.facts["versions"] == "torch 9"
-    assert second.facts["outcome"] == "done"
-    assert second.facts["evaluation"] == (
-        "evaluation: 1 tasks, 40 episodes, iteration 4, seed 0, inner_lr [0.1]"
-    )
+    last = {name: value for name, value in start(seconds=90.0).items() if name != "command"}
+    evaluated = {"evaluation": "evaluation", "evaluation, iteration": 4, "evaluation, seed": 0}
+    assert second.facts == {
+        **first.facts,
+        "seed": 2,
+        "starts": 2,
+        **last,
+        **evaluated,
+        "evaluation, inner_lr": [0.1],
+    }
     assert second.commands == ("python train.py", "python train.py --ckpt_path last", "python evaluate.py")
     assert "seed_everything: 2" in second.config
 
@@ -60,20 +61,13 @@ def test_times_of_different_machines(tmp_path: Path) -> None:
 def test_the_summary_leaves_out_what_nobody_has(tmp_path: Path) -> None:
     write_run(tmp_path / "maml", config())
     report = build([tmp_path], "evaluation", {})
-    expected = {
-        "method": ["MAML"],
-        "seeds": ["1"],
-        "return while training": ["2.50"],
-        "million env steps": ["0.004"],
-        "minutes": ["0.0667"],
-    }
-    pd.testing.assert_frame_equal(report.summary, pd.DataFrame(expected), check_dtype=False)
+    columns = ("method", "seeds", "return while training", "million env steps", "minutes")
+    assert report.summary == Table(columns, (("MAML", "1", "2.50", "0.004", "0.0667"),))
     assert report.title == "MAML on PointMass"
     random = write_evaluation(tmp_path / "random", [[-120.0, 2.0]], untrained())
     report = build([tmp_path, random], "evaluation", {})
-    row = report.summary.to_dict("records")[1]
+    row = dict(zip(report.summary.columns, report.summary.data[1], strict=True))
     assert (row["return, 0 steps"], row["return, 1 step"], row["minutes"]) == ("-120.0", "2.00", "")
-    assert report.skipped == (f"skipped {random}: named twice, counted once",)
 
 
 def test_an_evaluation_before_the_end_is_noted(tmp_path: Path) -> None:
@@ -88,7 +82,8 @@ def test_an_evaluation_before_the_end_is_noted(tmp_path: Path) -> None:
 def test_steps_that_are_not_taken_have_no_return(tmp_path: Path) -> None:
     for method, returns in (("MAML", [[1.0, 2.0]]), ("Oracle", [[3.0]])):
         write_evaluation(write_run(tmp_path / method, config(method)) / "evaluation", returns)
-    assert build([tmp_path], "evaluation", {}).summary["return, 1 step"].to_list() == ["2.00", ""]
+    summary = build([tmp_path], "evaluation", {}).summary
+    assert [row[summary.columns.index("return, 1 step")] for row in summary.data] == ["2.00", ""]
 
 
 def test_a_verdict_at_each_setting(tmp_path: Path) -> None:
@@ -102,7 +97,8 @@ def test_a_verdict_at_each_setting(tmp_path: Path) -> None:
                 )
                 write_evaluation(run / "evaluation", [[-40.0, x - loss] for x in stream.normal(-12, 0.2, 3)])
     report = build([tmp_path], "evaluation", {})
-    words = dict(zip(report.summary["method"], report.summary["beside MAML"], strict=True))
+    assert report.summary.columns[-1] == "beside MAML"
+    words = {row[0]: row[-1] for row in report.summary.data}
     assert words == {
         "MAML, inner_lr 0.1": "",
         "MAML, inner_lr 0.5": "",
@@ -111,3 +107,12 @@ def test_a_verdict_at_each_setting(tmp_path: Path) -> None:
     }
     assert [verdict.word for verdict in report.verdicts] == ["worse"]  # 0.5 is the upper median
     assert "Where no ablation is shown, the runs are those with inner_lr 0.5." in report.notes
+
+
+def test_a_single_seed_is_said_once(tmp_path: Path) -> None:
+    report = build([write_study(tmp_path / "one", seeds=1)], "evaluation", {})
+    expected = "A single seed shows no spread and has no interval over seeds: MAML, FOMAML."
+    assert [note for note in report.notes if "seed" in note] == [expected]
+    assert not any("seed" in text for text in (v.remark for v in report.verdicts))
+    report = build([write_study(tmp_path / "two")], "evaluation", {})
+    assert not any("single seed" in note for note in report.notes)

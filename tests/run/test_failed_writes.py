@@ -82,7 +82,8 @@ def test_a_directory_that_is_removed_in_mid_run_is_one_line(
     monkeypatch.setattr(storage, "_fill", remove)
     assert lab.train() == 1
     line = capsys.readouterr().err.splitlines()[0]
-    assert line.startswith("error: cannot write runs/tiny/") and line.endswith("start anew")
+    assert line.startswith("error: cannot write runs/tiny/")
+    assert line.endswith("start anew")
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "run.json"])

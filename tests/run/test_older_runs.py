@@ -58,6 +58,6 @@ def test_an_unfinished_run_ends_as_if_it_had_not_been_killed(lab: Any, runs: Pat
 
 def test_both_are_reported(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report_cli.main(["runs/finished", "--output", "report"]) == 0
-    assert capsys.readouterr().out.endswith("from 1 run\n")
+    assert capsys.readouterr().out.endswith("runs: 1\n")
     assert report_cli.main(["runs/unfinished"]) == 2
     assert "partial: 5 of 6 iterations" in capsys.readouterr().err

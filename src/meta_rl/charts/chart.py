@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 Kind = Literal["line", "level", "points", "bars"]
 
-COLUMNS = ["panel", "series", "x", "y", "low", "high", "note"]
-NUMBERS = ("y", "low", "high")
+NUMBERS = ["y", "low", "high"]
+COLUMNS = ["panel", "series", "x", *NUMBERS, "note"]
 TYPES: Any = {"x": str, "note": str, **dict.fromkeys(NUMBERS, float)}
 NO_NUMBER = {name: [""] for name in NUMBERS}
 DIGITS = "%.7g"  # what a float32 holds
@@ -24,22 +24,17 @@ class Series:
     """The data behind one entry of a legend.
 
     Attributes:
-        name: The text of the legend entry.
+        name: The text of the legend entry. A method's name has the same look in every figure.
         data: A row for each point. Columns x and y; low and high, the ends of an interval, NaN where there is
             none; note, a text that the page shows beside the values ("" for none). x is the name of a
             category where the panel's scale is "category", else a number. A "level" has a single row, whose x
             is ignored.
         kind: A line with a band, a horizontal line ("level"), points or bars with error bars.
-        look: The name by which colour and marker are chosen: a method's name, which looks the same in every
-            figure; "" to choose them by `name`.
-        dashed: Whether to draw dashed and hollow, for secondary data such as returns before adaptation.
     """
 
     name: str
     data: pd.DataFrame
     kind: Kind = "line"
-    look: str = ""
-    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Panel:
     x: str  # label of the x-axis, with the unit
     y: str  # label of the y-axis, with the unit
     series: tuple[Series, ...]
-    scale: Literal["linear", "log", "category"] = "linear"  # of the x-axis
+    scale: Literal["linear", "category"] = "linear"  # of the x-axis
 
 
 @dataclass(frozen=True)
@@ -67,11 +62,10 @@ def series_data(
     x: ArrayLike, y: ArrayLike, low: ArrayLike = np.nan, high: ArrayLike = np.nan, note: Any = ""
 ) -> pd.DataFrame:
     """The table for `Series.data`. A single value of low, high or note applies to every row."""
-    data = pd.DataFrame({"x": np.asarray(x), "y": np.asarray(y, dtype=float)})
-    for column, values in {"low": low, "high": high}.items():
-        data[column] = np.broadcast_to(np.asarray(values, dtype=float), len(data))
-    data["note"] = note
-    return data
+    rows = np.shape(x)
+    numbers = {"y": y, "low": low, "high": high}
+    columns = {name: np.broadcast_to(np.asarray(values, float), rows) for name, values in numbers.items()}
+    return pd.DataFrame({"x": np.asarray(x), **columns, "note": note})
 
 
 def to_csv(chart: Chart) -> str:
@@ -81,18 +75,10 @@ def to_csv(chart: Chart) -> str:
     now and from the file later.
     """
     panels = [
-        {
-            "title": panel.title,
-            "x": panel.x,
-            "y": panel.y,
-            "scale": panel.scale,
-            "series": [
-                {"name": s.name, "kind": s.kind, "look": s.look, "dashed": s.dashed} for s in panel.series
-            ],
-        }
+        {**vars(panel), "series": [{"name": series.name, "kind": series.kind} for series in panel.series]}
         for panel in chart.panels
     ]
-    header = {"key": chart.key, "title": chart.title, "caption": chart.caption, "panels": panels}
+    header = {**vars(chart), "panels": panels}
     text = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
     lines = [f"# {line}\n" for line in text.splitlines()]
     frames = [
@@ -105,7 +91,7 @@ def to_csv(chart: Chart) -> str:
 
 
 def from_csv(text: str) -> Chart:
-    """The chart that `to_csv` wrote.
+    """The chart that `to_csv` wrote, in this version or an earlier one.
 
     Raises:
         ValueError, LookupError, TypeError, yaml.YAMLError: if the text is not that of a chart.
@@ -125,7 +111,7 @@ def _panel(header: dict, rows: pd.DataFrame) -> Panel:
         data = rows.loc[rows["series"] == j, COLUMNS[2:]].reset_index(drop=True)
         if header["scale"] != "category":
             data["x"] = data["x"].astype(float)
-        series.append(Series(data=data, **entry))
+        series.append(Series(entry["name"], data, entry["kind"]))
     return Panel(header["title"], header["x"], header["y"], tuple(series), header["scale"])
 
 

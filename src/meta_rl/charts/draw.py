@@ -151,8 +151,7 @@ def _x(panel: Panel, rows: pd.DataFrame) -> alt.X:
         names = list(dict.fromkeys(x))
         turned = -30 if sum(map(len, names)) > 36 else 0
         return alt.X("x:N", title=title, sort=names, axis=alt.Axis(labelAngle=turned, grid=False))
-    no_zero = {} if panel.scale == "log" else {"zero": False}  # which has none
-    scale = alt.Scale(type=panel.scale, nice=False, padding=8, **no_zero)
+    scale = alt.Scale(zero=False, nice=False, padding=8)
     return alt.X("x:Q", title=title, scale=scale, axis=_axis(x.to_numpy(float)))
 
 
@@ -180,25 +179,21 @@ def _limits(panels: Iterable[Panel]) -> list[float]:
 
 def _channels(styles: Mapping[str, Look], width: int) -> dict[str, Any]:
     """Colour, shape and dashes by the name of a series, with one legend for all panels."""
-    names = list(styles)
-    columns = max(1, int(width / (40 + LETTER * max(map(len, names), default=0))))
-    how = {"title": None, "legend": alt.Legend(orient="bottom", columns=min(columns, len(names) or 1))}
+    columns = max(1, int(width / (40 + LETTER * max(map(len, styles), default=0))))
+    legend = alt.Legend(orient="bottom", columns=min(columns, len(styles) or 1))
 
-    def scale(values: list[Any]) -> alt.Scale:
-        return alt.Scale(domain=names, range=values)
+    def channel(kind: Any, values: list[Any]) -> Any:
+        return kind("series:N", title=None, legend=legend, scale=alt.Scale(domain=list(styles), range=values))
 
     return {
-        "color": alt.Color("series:N", scale=scale([s.colour for s in styles.values()]), **how),
-        "shape": alt.Shape("series:N", scale=scale([s.shape for s in styles.values()]), **how),
-        "strokeDash": alt.StrokeDash(
-            "series:N", scale=scale([list(s.dashes) for s in styles.values()]), **how
-        ),
+        "color": channel(alt.Color, [look.colour for look in styles.values()]),
+        "shape": channel(alt.Shape, [look.shape for look in styles.values()]),
+        "strokeDash": channel(alt.StrokeDash, [list(look.dashes) for look in styles.values()]),
     }
 
 
 def _tooltip(panel: Panel) -> list[alt.Tooltip]:
-    x = alt.Tooltip("x:N" if panel.scale == "category" else "x:Q", title=panel.x or "at")
-    names = {"series": "", "y": panel.y, "low": "95 % from", "high": "to", "note": "of"}
-    kinds = {"series": "N", "note": "N"}
-    texts = [alt.Tooltip(f"{k}:{kinds.get(k, 'Q')}", title=title) for k, title in names.items()]
-    return [texts[0], x, *texts[1:]]
+    x = "x:N" if panel.scale == "category" else "x:Q"
+    titles = {"series:N": "", x: panel.x or "at", "y:Q": panel.y}
+    titles |= {"low:Q": "95 % from", "high:Q": "to", "note:N": "of"}
+    return [alt.Tooltip(field, title=title) for field, title in titles.items()]

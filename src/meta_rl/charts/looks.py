@@ -23,12 +23,12 @@ OTHER_SHAPES = (
 )
 GREY = "#595959"  # of published results
 SOLID, DASHED, DOTTED = (1, 0), (6, 4), (2, 3)
-PUBLISHED = {  # by method, shape and dashes
-    "maml": ("cross", DASHED),
-    "maml_batch20": ("diamond", (6, 3, 2, 3)),
-    "pretrained": ("square", DOTTED),
-    "random": ("triangle-down", (6, 2, 1, 2, 1, 2)),
-    "oracle": ("circle", DOTTED),
+PUBLISHED = {  # by name, shape and dashes
+    "maml, published": ("cross", DASHED),
+    "maml with 20 episodes, published": ("diamond", (6, 3, 2, 3)),
+    "pretrained, published": ("square", DOTTED),
+    "random, published": ("triangle-down", (6, 2, 1, 2, 1, 2)),
+    "oracle, published": ("circle", DOTTED),
 }
 
 
@@ -40,25 +40,20 @@ class Look(NamedTuple):
     dashes: tuple[int, ...] = SOLID  # lengths of strokes and gaps, in pixels
 
 
+FIXED = {
+    **dict(zip(METHODS, map(Look, METHOD_COLOURS, SHAPES), strict=True)),
+    **{name: Look(GREY, *how) for name, how in PUBLISHED.items()},
+}
+
+
 def looks(chart: Chart) -> dict[str, Look]:
     """The look of each series, by its name and in the order of the legend.
 
     Methods and published results have fixed looks. Others take the colours that are left, in turn.
     """
-    series = [s for panel in chart.panels for s in panel.series]
-    names = {s.name: (s.look or s.name).strip().lower() for s in series}
-    found = {look: fixed for look in names.values() if (fixed := _fixed(look))}
-    taken = {look.colour for look in found.values()}
-    rest = zip(cycle([c for c in COLOURS if c not in taken] or COLOURS), cycle(OTHER_SHAPES), strict=False)
-    found |= {look: Look(*next(rest)) for look in dict.fromkeys(names.values()) if look not in found}
-    dashed = {s.name for s in series if s.dashed}
-    return {n: found[k]._replace(dashes=DASHED) if n in dashed else found[k] for n, k in names.items()}
-
-
-def _fixed(look: str) -> Look | None:
-    if look in METHODS:
-        return Look(METHOD_COLOURS[METHODS.index(look)], SHAPES[METHODS.index(look)])
-    if look.startswith("published"):
-        method = look.removeprefix("published").strip(" _:-").replace(" ", "_")
-        return Look(GREY, *PUBLISHED.get(method, ("cross", DASHED)))
-    return None
+    names = dict.fromkeys(series.name for panel in chart.panels for series in panel.series)
+    fixed = {name: FIXED[name.lower()] for name in names if name.lower() in FIXED}
+    taken = {look.colour for look in fixed.values()}
+    left = [colour for colour in COLOURS if colour not in taken] or COLOURS
+    others = map(Look, cycle(left), cycle(OTHER_SHAPES))
+    return {name: fixed[name] if name in fixed else next(others) for name in names}

@@ -90,5 +90,5 @@ def published_series(published: pd.DataFrame | None, last: int) -> tuple[Series,
         x, y = rows["gradient_steps"].astype(float), rows["mean_return"]
         name = f"{PUBLISHED_NAMES.get(str(method), method)}, published"
         data = series_data(x, y, y - half_width, y + half_width, "published")
-        found.append(Series(name, data, "level" if method == "oracle" else "line", f"published {method}"))
+        found.append(Series(name, data, "level" if method == "oracle" else "line"))
     return tuple(found)

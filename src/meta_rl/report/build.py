@@ -1,27 +1,22 @@
 """From run directories to a report, as data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
 from meta_rl.report.ablation_figures import ablation_charts
 from meta_rl.report.choose import collect
-from meta_rl.report.equivalence import Verdict, verdicts
-from meta_rl.report.evaluation_figures import adaptation_charts, scatter_charts, score_charts
+from meta_rl.report.equivalence import verdicts
+from meta_rl.report.evaluation_figures import adaptation_charts, task_charts
 from meta_rl.report.files import Report
-from meta_rl.report.groups import Factor, Group, find_factors, group_runs, peers, reference_groups
-from meta_rl.report.normalisation import (
-    STEP,
-    Published,
-    ScoreRange,
-    find_published,
-    find_score_range,
-    score_samples,
-)
-from meta_rl.report.runs import REFERENCE
-from meta_rl.report.tables import findings, notes_on, record, setting, summary_table
-from meta_rl.report.training_figures import learning_charts, second_order_charts, timing_charts
+from meta_rl.report.groups import Factor, Group, find_factors, group_runs, reference_groups
+from meta_rl.report.normalisation import find_published, find_score_range, score_samples
+from meta_rl.report.runs import ITERATIONS, VIDEOS
+from meta_rl.report.score_figures import score_charts
+from meta_rl.report.tables import record, summary_table
+from meta_rl.report.timing import timing_charts
+from meta_rl.report.training_figures import learning_charts, second_order_charts
 
 REASONS = 3  # that the error names if no run is left
 
@@ -44,50 +39,65 @@ def build(paths: Sequence[Path], evaluation: str, made: dict[str, Any]) -> Repor
     groups = group_runs(runs)
     factors = find_factors(groups)
     chosen = reference_groups(groups, factors)
-    evaluated = [run for group in chosen.values() for run in group.runs if run.evaluation is not None]
-    published = find_published(evaluated[0]) if evaluated else Published()
-    scale, about_scores = find_score_range(chosen, published)
+    published = find_published(runs)
+    score_range, about_scores = find_score_range(chosen, published)
+    scores = score_samples(chosen, score_range) if score_range else {}
     charts = [
-        *adaptation_charts(chosen, published, scale),
-        *score_charts(score_samples(chosen, scale), normalised=scale is not None),
-        *scatter_charts(chosen),
+        *adaptation_charts(chosen, published, score_range),
+        *score_charts(scores),
+        *task_charts(chosen),
         *learning_charts(chosen, setting(factors)),
         *ablation_charts(groups, chosen, factors),
-        *second_order_charts(groups, list(chosen.values()), factors),
-        *timing_charts(list(chosen.values())),
+        *second_order_charts(chosen),
+        *timing_charts(chosen),
     ]
     return Report(
         title=f"{', '.join(chosen)} on {runs[0].family['data.env']}",
-        verdicts=_verdicts(chosen, scale),
-        summary=summary_table(groups, scale, _words(groups, factors, scale)),
-        findings=tuple(findings(chosen, published.returns)),
+        verdicts=verdicts(scores),
+        summary=summary_table(groups, factors, score_range),
         charts=tuple(charts),
-        runs=tuple(record(run, group) for group in groups for run in group.runs),
+        runs=tuple(record(run, group.label) for group in groups for run in group.runs),
         skipped=tuple(skipped),
         videos=tuple(video for group in groups for video in _videos(group)),
-        notes=tuple(notes_on(chosen, factors, about_scores, published)),
+        notes=tuple(filter(None, [published.problem, *notes_on(chosen, factors), about_scores])),
         made=made,
     )
 
 
-def _verdicts(chosen: dict[str, Group], scale: ScoreRange | None) -> tuple[Verdict, ...]:
-    """After one gradient step, and if there are normalised scores, after the last."""
-    last = max((e.steps for group in chosen.values() for e in group.evaluations), default=STEP)
-    steps = [STEP, last] if last > STEP and scale is not None else [STEP]
-    samples = {step: score_samples(chosen, scale, step) for step in steps}
-    return tuple(v for step in steps for v in verdicts(samples[step], scale is not None, step))
+def setting(factors: Sequence[Factor]) -> str:
+    """A sentence on the values of the factors in figures other than ablations; "" if nothing is varied."""
+    parts = [factor.heading(factor.reference) for factor in factors]
+    return f"Where no ablation is shown, the runs are those with {', '.join(parts)}." if parts else ""
 
 
-def _words(groups: Sequence[Group], factors: Sequence[Factor], scale: ScoreRange | None) -> dict[str, str]:
-    """By the label of a group, the word of its verdict beside MAML at the same setting."""
-    words = {}
-    for group in (group for group in groups if group.method == REFERENCE):
-        at_same = peers(groups, group, factors)
-        for verdict in verdicts(score_samples(at_same, scale), scale is not None, STEP):
-            words[at_same[verdict.method].label] = verdict.word
-    return words
+def notes_on(chosen: Mapping[str, Group], factors: Sequence[Factor]) -> list[str]:
+    """What one must know to read the numbers, in sentences.
+
+    Args:
+        chosen: By method, the group in figures other than ablations.
+        factors: The settings that are varied.
+    """
+    notes, single = [setting(factors)], []
+    for method, group in chosen.items():
+        if parts := [f.heading(f.of(group)) for f in factors if f.of(group) != f.reference]:
+            notes.append(f"{method} is shown at {', '.join(parts)}: it was not run at the setting above.")
+        if group.evaluations:
+            iteration, last = group.evaluations[0].facts.get("iteration"), group.settings[ITERATIONS]
+            if iteration not in (None, last):
+                notes.append(
+                    f"{method} is evaluated after {iteration} iterations; its training goes on to {last}."
+                )
+        if len(group.runs) == 1:
+            single.append(method)
+    if single:
+        notes.append(f"A single seed shows no spread and has no interval over seeds: {', '.join(single)}.")
+    starts = [start for group in chosen.values() for run in group.runs for start in run.starts]
+    if len(machines := {str(start["machine"]) for start in starts if start.get("machine")}) > 1:
+        notes.append(f"Runs were made on {len(machines)} different machines: compare no times.")
+    return notes
 
 
-def _videos(group: Group) -> tuple[Path, ...]:
+def _videos(group: Group) -> list[Path]:
     """The videos of the first seed that has any: other seeds look alike, and videos are large."""
-    return next((evaluation.videos for evaluation in group.evaluations if evaluation.videos), ())
+    found = (sorted((evaluation.path / VIDEOS).glob("*.mp4")) for evaluation in group.evaluations)
+    return next(filter(None, found), [])

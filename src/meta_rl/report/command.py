@@ -27,11 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams.prepare()
     try:
         args = _parse(argv)
-        if args.redraw:
-            for folder in args.redraw:
-                _render(folder)
-        else:
-            _report(args.runs, args.evaluation, args.output, made_now(argv))
+        if args.runs:
+            _save(args.runs, args.evaluation, args.output, made_now(argv))
+        for folder in args.redraw or [args.output]:
+            _render(folder)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -52,38 +51,6 @@ def made_now(argv: Sequence[str] | None) -> dict[str, Any]:
     }
 
 
-def _report(runs: Sequence[Path], evaluation: str, output: Path, made: dict[str, Any]) -> None:
-    """Write the report on `runs` to the folder `output`."""
-    from meta_rl.report.build import build  # here, so that a mistyped flag need not wait for pandas
-    from meta_rl.report.files import save
-
-    report = build(runs, evaluation, made)
-    for line in report.skipped:
-        print(line, file=sys.stderr)
-    try:
-        save(report, output)
-    except OSError as error:
-        raise UserError(f"output {output}: {error.strerror}; choose another --output") from None
-    _render(output)
-
-
-def _render(output: Path) -> None:
-    """Draw figures and page of the report in the folder `output`, and say so."""
-    from tqdm import tqdm
-
-    from meta_rl.report.page import render
-
-    report = render(
-        output, lambda charts: tqdm(charts, "figures", unit="figure", leave=False, delay=2, disable=None)
-    )
-    runs, figures = len(report.runs), len(report.charts)
-    print(f"wrote {output / 'index.html'}, {_count(figures, 'figure')}, from {_count(runs, 'run')}")
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
 def make_parser() -> argparse.ArgumentParser:
     """What report.py understands."""
     parser = Parser(
@@ -93,29 +60,14 @@ def make_parser() -> argparse.ArgumentParser:
         "task family than most are skipped, with a line that says why.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "runs",
-        type=path,
-        nargs="*",
-        metavar="RUN",
-        help="Run directories of train.py, or of evaluate.py for untrained policies; or directories of them.",
-    )
-    parser.add_argument(
-        "--output", type=path, default=Path("report"), help="Directory to write to (default: report)."
-    )
-    parser.add_argument(
-        "--evaluation",
-        default="evaluation",
-        metavar="NAME",
-        help="The folder in each run that holds its evaluation (default: evaluation).",
-    )
-    parser.add_argument(
-        "--redraw",
-        type=path,
-        nargs="+",
-        metavar="REPORT",
-        help="Instead: rebuild figures and page of reports from their data/*.csv and report.json alone.",
-    )
+    runs = "Run directories of train.py, or of evaluate.py for untrained policies; or directories of them."
+    output = "Directory to write to (default: report)."
+    evaluation = "The folder in each run that holds its evaluation (default: evaluation)."
+    redraw = "Instead: rebuild figures and page of reports from their data/*.csv and report.json alone."
+    parser.add_argument("runs", type=path, nargs="*", metavar="RUN", help=runs)
+    parser.add_argument("--output", type=path, default=Path("report"), help=output)
+    parser.add_argument("--evaluation", default="evaluation", metavar="NAME", help=evaluation)
+    parser.add_argument("--redraw", type=path, nargs="+", metavar="REPORT", help=redraw)
     return parser
 
 
@@ -126,3 +78,25 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if not args.evaluation or Path(args.evaluation).name != args.evaluation:
         raise UserError(f"--evaluation: {args.evaluation!r} is not the name of a folder")
     return args
+
+
+def _save(runs: Sequence[Path], evaluation: str, output: Path, made: dict[str, Any]) -> None:
+    """Write the report on `runs` to the folder `output`, without figures and page."""
+    from meta_rl.report.build import build  # here, so that a mistyped flag need not wait for pandas
+    from meta_rl.report.files import save
+
+    report = build(runs, evaluation, made)
+    for line in report.skipped:
+        print(line, file=sys.stderr)
+    try:
+        save(report, output)
+    except OSError as error:
+        raise UserError(f"output {output}: {error.strerror}; choose another --output") from None
+
+
+def _render(output: Path) -> None:
+    """Draw figures and page of the report in the folder `output`, and say so."""
+    from meta_rl.report.page import render
+
+    report = render(output)
+    print(f"wrote {output / 'index.html'}, figures: {len(report.charts)}, runs: {len(report.runs)}")

@@ -12,7 +12,7 @@ from meta_rl.report.runs import ENDS, REFERENCE
 
 MARGIN = 0.05  # of normalised scores: smaller differences do not matter
 ALPHA = 0.05  # level of the tests
-POWER = 0.8  # of `seeds_needed`; the page says "4 times out of 5"
+POWER, OFTEN = 0.8, "4 times out of 5"  # of `seeds_needed`
 MOST_SEEDS = 1000  # of `seeds_needed`
 
 Word = Literal["equivalent", "better", "worse", "undecided"]
@@ -40,18 +40,13 @@ class Comparison:
     seeds: tuple[int, int]
 
     @property
-    def clear(self) -> bool:
-        """Whether the means differ at the 5 % level."""
-        return not self.outer[0] <= 0 <= self.outer[1]
-
-    @property
     def word(self) -> Word:
         """The verdict in a word, as `verdicts` defines it."""
         if self.p < ALPHA:
             return "equivalent"
-        if self.clear:
-            return "better" if self.difference > 0 else "worse"
-        return "undecided"
+        if self.outer[0] <= 0 <= self.outer[1]:
+            return "undecided"
+        return "better" if self.difference > 0 else "worse"
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,18 @@ class Verdict:
     Attributes:
         method: Name of the method.
         reference: Name of what it is compared with.
-        step: Number of gradient steps before the returns that are compared.
         word: The verdict.
         result: The numbers behind it; None where there is nothing to test with.
         remark: What the word and the numbers leave open, "" for nothing.
+        step: Number of gradient steps before the scores that are compared.
     """
 
     method: str
     reference: str
-    step: int
     word: Word
     result: Comparison | None = None
     remark: str = ""
+    step: int = 1
 
 
 def compare(method: np.ndarray, reference: np.ndarray, margin: float) -> Comparison:
@@ -115,9 +110,7 @@ def seeds_needed(method: np.ndarray, reference: np.ndarray, margin: float) -> in
     return int(enough[0]) if len(enough) else None
 
 
-def verdicts(
-    samples: Mapping[str, np.ndarray], normalised: bool, step: int, margin: float = MARGIN
-) -> tuple[Verdict, ...]:
+def verdicts(samples: Mapping[str, np.ndarray], margin: float = MARGIN) -> tuple[Verdict, ...]:
     """A verdict on every method but random and oracle beside MAML, in the order given; none without MAML.
 
     "equivalent" if the two one-sided tests reject at 5 %, even where the difference is clear: it is then too
@@ -125,43 +118,26 @@ def verdicts(
     "undecided", which is no evidence of equality.
 
     Args:
-        samples: By method, scores or returns [seeds, tasks].
-        normalised: Whether they are normalised scores. Returns have no margin: they leave all undecided.
-        step: Number of gradient steps before them.
+        samples: By method, normalised scores [seeds, tasks] after one gradient step.
         margin: Largest difference that does not matter; positive, and chosen before the scores are seen.
-
-    Raises:
-        ValueError: if the margin is not positive.
     """
-    if not margin > 0:
-        raise ValueError(f"the margin is {margin}; expected a positive number")
     means = {method: sample.mean(axis=1) for method, sample in samples.items() if method not in ENDS}
-    others = [method for method in means if method != REFERENCE and REFERENCE in means]
-    if not normalised:
-        return tuple(Verdict(method, REFERENCE, step, "undecided") for method in others)
-    return tuple(_verdict(method, step, means, margin) for method in others)
+    reference = means.pop(REFERENCE, None)
+    if reference is None:
+        return ()
+    return tuple(_verdict(method, mean, reference, margin) for method, mean in means.items())
 
 
-def _verdict(method: str, step: int, means: Mapping[str, np.ndarray], margin: float) -> Verdict:
-    for name in (method, REFERENCE):
-        seeds, spread = len(means[name]), np.ptp(means[name])
-        if seeds < 2:
-            return Verdict(method, REFERENCE, step, "undecided")
-        if spread <= 1e-9 * np.abs(means[name]).max():  # closer, rounding would be tested
-            remark = f"the {seeds} seeds of {name} all score the same: no spread to test against"
-            return Verdict(method, REFERENCE, step, "undecided", remark=remark)
-    result = compare(means[method], means[REFERENCE], margin)
-    remark = _remark(result, seeds_needed(means[method], means[REFERENCE], margin))
-    return Verdict(method, REFERENCE, step, result.word, result, remark)
-
-
-def _remark(result: Comparison, needed: int | None) -> str:
-    if result.word == "equivalent":
-        return "a clear difference, too small to matter" if result.clear else ""
-    if result.word != "undecided":
-        beyond = min(map(abs, result.outer)) >= result.margin
-        return "by more than the margin" if beyond else "perhaps by less than the margin"
-    if needed is not None and needed <= max(result.seeds):
-        return ""
-    number = "more than 1000" if needed is None else f"about {needed}"
-    return f"{number} seeds each would show equivalence 4 times out of 5, if there is no difference"
+def _verdict(method: str, means: np.ndarray, reference: np.ndarray, margin: float) -> Verdict:
+    for name, sample in ((method, means), (REFERENCE, reference)):
+        if len(sample) < 2:
+            return Verdict(method, REFERENCE, "undecided")
+        if np.ptp(sample) <= 1e-9 * np.abs(sample).max():  # closer, rounding would be tested
+            remark = f"the {len(sample)} seeds of {name} all score the same: no spread to test against"
+            return Verdict(method, REFERENCE, "undecided", remark=remark)
+    result, remark = compare(means, reference, margin), ""
+    needed = seeds_needed(means, reference, margin)
+    if result.word == "undecided" and (needed is None or needed > max(result.seeds)):
+        number = f"more than {MOST_SEEDS}" if needed is None else f"about {needed}"
+        remark = f"{number} seeds each would show equivalence {OFTEN}, if there is no difference"
+    return Verdict(method, REFERENCE, result.word, result, remark)

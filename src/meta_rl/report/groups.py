@@ -1,17 +1,17 @@
 """Runs that differ in nothing but the seed, and the settings in which such groups differ."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from meta_rl.report.runs import EvaluationResult, RunResult
 
 ORDER = ("MAML", "FOMAML", "Reptile", "ES-MAML", "pretrained", "oracle", "random")
-ITERATIONS = "iterations"  # the length of the training, which counts as a setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Group:
 
     Attributes:
         method: Name of the method in figures and tables.
-        settings: By dotted name, the settings that may be varied, and the number of iterations.
+        settings: By dotted name, the settings that may be varied.
         runs: The runs, by ascending seed.
         label: The method, followed by the settings in which its groups differ.
     """
@@ -40,41 +40,14 @@ class Group:
         """The evaluations of the runs that have one."""
         return [run.evaluation for run in self.runs if run.evaluation is not None]
 
+    @property
+    def steps(self) -> int:
+        """The number of gradient steps of the evaluations, -1 if there are none."""
+        return min((evaluation.steps for evaluation in self.evaluations), default=-1)
 
-def group_runs(runs: Iterable[RunResult]) -> list[Group]:
-    """The groups, in the order of methods in every legend, then by the settings that vary within a method."""
-    together: dict[str, list[RunResult]] = {}
-    for run in runs:
-        together.setdefault(as_key([run.method, run.iterations, run.settings]), []).append(run)
-    groups = []
-    for members in together.values():
-        first = members[0]
-        settings = {**first.settings, ITERATIONS: first.iterations}
-        seeds = tuple(sorted(members, key=lambda run: run.seed))
-        groups.append(Group(first.method, settings, seeds, first.method))
-    groups.sort(key=lambda group: method_rank(group.method))
-    varied = varied_keys(groups)
-    ordered = []
-    for method in dict.fromkeys(group.method for group in groups):
-        own = [group for group in groups if group.method == method]
-        ordered += sorted(own, key=lambda g: [order_of(g.settings.get(k)) for k in varied[g.method]])
-    names = short_names({key for keys in varied.values() for key in keys})
-    return [replace(group, label=_label(group, varied[group.method], names)) for group in ordered]
-
-
-def varied_keys(groups: Sequence[Group]) -> dict[str, list[str]]:
-    """By method, the settings in which its groups differ."""
-    varied: dict[str, list[str]] = {}
-    for method in dict.fromkeys(group.method for group in groups):
-        own = [group.settings for group in groups if group.method == method]
-        keys = dict.fromkeys(key for settings in own for key in settings)
-        varied[method] = [k for k in keys if len({as_key(s.get(k)) for s in own}) > 1]
-    return varied
-
-
-def _label(group: Group, keys: Sequence[str], names: dict[str, str]) -> str:
-    differences = [f"{names[key]} {value_text(group.settings.get(key))}" for key in keys]
-    return ", ".join([group.method, *differences])
+    def returns_after(self, step: int) -> np.ndarray:
+        """Returns [seeds, tasks] after `step` gradient steps, or after the last of fewer."""
+        return np.stack([evaluation.after(step) for evaluation in self.evaluations])
 
 
 @dataclass(frozen=True)
@@ -86,14 +59,12 @@ class Factor:
         name: Its name in legends and headings.
         values: All its values, ascending.
         reference: The value at which figures are drawn that are not about this factor.
-        followers: Dotted names of other settings that change only together with this one.
     """
 
     key: str
     name: str
     values: tuple[Any, ...]
     reference: Any
-    followers: tuple[str, ...] = ()
 
     def heading(self, value: Any) -> str:
         """The name and a value, for the title of a panel."""
@@ -104,49 +75,68 @@ class Factor:
         return group.settings.get(self.key, self.reference)
 
 
+def experiment(run: RunResult) -> str:
+    """A key of the runs that differ in nothing but the seed."""
+    return as_key([run.method, run.settings])
+
+
+def group_runs(runs: Iterable[RunResult]) -> list[Group]:
+    """The groups, in the order of methods in every legend, then by the settings that vary within a method."""
+    together: dict[str, list[RunResult]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.seed):
+        together[experiment(run)].append(run)
+    groups = [Group(own[0].method, own[0].settings, tuple(own), "") for own in together.values()]
+    numbers = _texts(groups).groupby(level=0).nunique()  # of values [methods, settings]
+    varied = {method: list(numbers.columns[row > 1]) for method, row in numbers.iterrows()}
+    names = short_names({key for keys in varied.values() for key in keys})
+
+    def place(group: Group) -> tuple:
+        rank = ORDER.index(group.method) if group.method in ORDER else len(ORDER)
+        return rank, group.method, [_order(group.settings.get(key)) for key in varied[group.method]]
+
+    def label(group: Group) -> str:
+        values = {names[key]: value_text(group.settings.get(key)) for key in varied[group.method]}
+        return ", ".join([group.method, *(f"{name} {value}" for name, value in values.items())])
+
+    return [replace(group, label=label(group)) for group in sorted(groups, key=place)]
+
+
 def find_factors(groups: Sequence[Group]) -> list[Factor]:
     """The settings that vary within at least one method.
 
     The reference is the value of most groups; of equally frequent values it is the upper median: of 5, 10, 20
     and 40 it is 20.
     """
-    leaders = _leaders(groups)
-    names = short_names(leaders)
+    keys = _independent(_texts(groups))
+    names = short_names(keys)
     factors = []
-    for key, followers in leaders.items():
-        found = [group.settings[key] for group in groups if key in group.settings]
-        values = sorted({as_key(value): value for value in found}.values(), key=order_of)
-        counts = [found.count(value) for value in values]
+    for key in keys:
+        texts = [as_key(group.settings[key]) for group in groups if key in group.settings]
+        values = sorted(map(yaml.safe_load, set(texts)), key=_order)
+        counts = [texts.count(as_key(value)) for value in values]
         frequent = [value for value, n in zip(values, counts, strict=True) if n == max(counts)]
-        reference = frequent[len(frequent) // 2]
-        factors.append(Factor(key, names[key], tuple(values), reference, tuple(followers)))
+        factors.append(Factor(key, names[key], tuple(values), frequent[len(frequent) // 2]))
     return factors
 
 
-def _leaders(groups: Sequence[Group]) -> dict[str, list[str]]:
-    """The settings that vary, each with those that its value determines within every method.
+def _independent(texts: pd.DataFrame) -> list[str]:
+    """The settings that vary, without those that another one's value determines within every method.
 
     Another inner rate with an initial standard deviation that suits it is one change, not two.
     """
-    varied = varied_keys(groups)
-    methods = {key: [m for m in varied if key in varied[m]] for keys in varied.values() for key in keys}
+    numbers = texts.groupby(level=0).nunique()  # of values [methods, settings]
+    found: list[str] = []
+    # What determines another setting has at least as many values in every method.
+    for key in sorted(numbers.columns[(numbers > 1).any()], key=lambda key: -numbers[key].sum()):
+        if not any((texts.groupby([texts.index, one])[key].nunique() == 1).all() for one in found):
+            found.append(key)
+    return found
 
-    def pairs(*keys: str) -> set[tuple[str, ...]]:
-        return {
-            (group.method, *(as_key(group.settings.get(key)) for key in keys))
-            for group in groups
-            if group.method in methods[keys[0]]
-        }
 
-    leaders: dict[str, list[str]] = {}
-    for key in sorted(methods, key=lambda k: (-len(methods[k]), -len(pairs(k)))):  # stable
-        for leader, followers in leaders.items():
-            if set(methods[key]) <= set(methods[leader]) and len(pairs(leader)) == len(pairs(leader, key)):
-                followers.append(key)
-                break
-        else:
-            leaders[key] = []
-    return leaders
+def _texts(groups: Sequence[Group]) -> pd.DataFrame:
+    """The settings of all groups as texts, a row for each group under its method."""
+    rows = [{key: as_key(value) for key, value in group.settings.items()} for group in groups]
+    return pd.DataFrame(rows, index=[group.method for group in groups]).fillna(as_key(None))
 
 
 def reference_groups(groups: Sequence[Group], factors: Sequence[Factor]) -> dict[str, Group]:
@@ -159,26 +149,20 @@ def reference_groups(groups: Sequence[Group], factors: Sequence[Factor]) -> dict
     return {m: max((g for g in groups if g.method == m), key=agreement) for m in methods}
 
 
-def peers(groups: Sequence[Group], group: Group, factors: Sequence[Factor]) -> dict[str, Group]:
-    """By method, the group with the same values of all factors as `group`, itself included."""
-    return {g.method: g for g in groups if all(f.of(g) == f.of(group) for f in factors)}
+def alongside(
+    groups: Sequence[Group], chosen: Mapping[str, Group], factors: Sequence[Factor], shown: Sequence[Factor]
+) -> list[Group]:
+    """The groups that differ from the chosen one of their method in nothing but the `shown` factors."""
+    fixed = [factor for factor in factors if factor not in shown]
+    return [g for g in groups if all(factor.of(g) == factor.of(chosen[g.method]) for factor in fixed)]
 
 
-def alongside(groups: Sequence[Group], centre: Group, factors: Sequence[Factor]) -> list[Group]:
-    """The groups of the centre's method that differ from it in nothing but `factors`."""
-    keys = {key for factor in factors for key in (factor.key, *factor.followers)}
-    mine = {key: value for key, value in centre.settings.items() if key not in keys}
-    return [
-        group
-        for group in groups
-        if group.method == centre.method
-        and mine == {key: value for key, value in group.settings.items() if key not in keys}
-    ]
-
-
-def method_rank(method: str) -> tuple[int, str]:
-    """A sort key that gives the order of methods in every table and legend; unknown ones come last."""
-    return (ORDER.index(method) if method in ORDER else len(ORDER), method)
+def by_value(groups: Sequence[Group], factor: Factor | None) -> dict[str, list[Group]]:
+    """The groups under the headings of a factor's values; without a factor all under ""."""
+    if factor is None:
+        return {"": list(groups)}
+    together = {factor.heading(v): [g for g in groups if factor.of(g) == v] for v in factor.values}
+    return {heading: own for heading, own in together.items() if own}
 
 
 def value_text(value: Any) -> str:
@@ -199,15 +183,15 @@ def as_key(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=True)
 
 
-def order_of(value: Any) -> tuple[int, float, str]:
-    """A sort key: numbers by value, before everything else by its text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (0, float(value), "")
-    return (1, 0.0, value_text(value))
-
-
 def short_names(keys: Iterable[str]) -> dict[str, str]:
     """The last part of each dotted name, or the whole where that is ambiguous."""
     keys = sorted(keys)
     last = Counter(key.rpartition(".")[2] for key in keys)
     return {key: name if last[name := key.rpartition(".")[2]] == 1 else key for key in keys}
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """A sort key of values: numbers by value, before everything else by its text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (0, float(value), "")
+    return (1, 0.0, value_text(value))

@@ -1,9 +1,9 @@
 """Normalised scores: 0 is the random policy and 1 the oracle, those of the runs or published ones."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,39 +23,22 @@ class ScoreRange:
     Attributes:
         random: Return of the random policy, score 0.
         oracle: Return of the oracle, score 1; higher than `random`.
-        source: Where the two come from, for sentences: "of these runs" or "published".
     """
 
     random: float
     oracle: float
-    source: str
 
     def normalise(self, returns: np.ndarray) -> np.ndarray:
         """(return - random's) / (oracle's - random's), for returns of any shape."""
         return (returns - self.random) / (self.oracle - self.random)
 
 
-@dataclass(frozen=True, eq=False)
-class Published:
-    """Published results on the tasks of the runs.
+class Published(NamedTuple):
+    """Published results on the tasks of the runs; None where nothing is comparable."""
 
-    Attributes:
-        returns: Columns method, gradient_steps, mean_return, standard_error, tasks; None where nothing is
-            comparable.
-        scores: The same table with normalised scores in place of returns; None where nothing is comparable.
-        problem: A sentence on why it could not be found out whether something is comparable; "" otherwise.
-    """
-
-    returns: pd.DataFrame | None = None
-    scores: pd.DataFrame | None = None
-    problem: str = ""
-
-    def unadapted(self, method: str) -> float | None:
-        """The published mean return of a method before its first gradient step; None if there is none."""
-        if self.returns is None:
-            return None
-        row = self.returns.query("method == @method and gradient_steps == 0")
-        return float(row["mean_return"].iloc[0]) if len(row) else None
+    returns: pd.DataFrame | None = None  # columns method, gradient_steps, mean_return, standard_error, tasks
+    scores: pd.DataFrame | None = None  # the same with normalised scores in place of returns
+    problem: str = ""  # a sentence on why it could not be found out whether something is comparable
 
 
 def find_score_range(groups: Mapping[str, Group], published: Published) -> tuple[ScoreRange | None, str]:
@@ -68,59 +51,51 @@ def find_score_range(groups: Mapping[str, Group], published: Published) -> tuple
     Returns:
         None and the reason if random or oracle is missing, or if the oracle is no better than random.
     """
-    ends = [groups[method] for method in ENDS if method in groups and groups[method].evaluations]
-    if len(ends) == 2:
-        random, oracle = (float(returns_after(group, 0).mean()) for group in ends)
+    ends = {method: groups[method] for method in ENDS if method in groups and groups[method].evaluations}
+    missing = " and ".join(f"an evaluated {method}" for method in ENDS if method not in ends)
+    if not missing:
+        random, oracle = (float(ends[method].returns_after(0).mean()) for method in ENDS)
         source = "of these runs"
-    else:
-        random, oracle = (published.unadapted(method) for method in ENDS)
+    elif published.returns is not None:
+        rows = published.returns.query("gradient_steps == 0")
+        unadapted = dict(zip(rows["method"], rows["mean_return"].to_numpy(float), strict=True))
+        random, oracle = (unadapted[method] for method in ENDS)
         source = "published"
-    if random is None or oracle is None:
-        present = {group.method for group in ends}
-        missing = " and ".join(f"an evaluated {method}" for method in ENDS if method not in present)
-        return None, f"No normalised scores, hence no margin: {missing} is missing among the runs."
+    else:
+        return None, f"No normalised scores, hence no verdicts: {missing} is missing among the runs."
     if not oracle > random:
-        return None, "No normalised scores, hence no margin: the oracle is no better than random."
-    return ScoreRange(random, oracle, source), (
+        return None, "No normalised scores, hence no verdicts: the oracle is no better than random."
+    return ScoreRange(random, oracle), (
         f"Normalised scores: 0 is the mean return of the random policy without adaptation "
         f"({random:.4g}), 1 that of the oracle ({oracle:.4g}), {source}."
     )
 
 
-def returns_after(group: Group, step: int) -> np.ndarray:
-    """Returns [seeds, tasks] after `step` gradient steps, or after the last of a policy that takes fewer."""
-    return np.stack([evaluation.after(step) for evaluation in group.evaluations])
+def score_samples(groups: Mapping[str, Group], score_range: ScoreRange) -> dict[str, np.ndarray]:
+    """By method, the scores [seeds, tasks] after one gradient step."""
+    return {
+        method: score_range.normalise(group.returns_after(STEP))
+        for method, group in groups.items()
+        if group.evaluations
+    }
 
 
-def score_samples(
-    groups: Mapping[str, Group], score_range: ScoreRange | None, step: int = STEP
-) -> dict[str, np.ndarray]:
-    """By method, the scores [seeds, tasks] after `step` gradient steps; returns if `score_range` is None."""
-    found = {method: returns_after(group, step) for method, group in groups.items() if group.evaluations}
-    if score_range is None:
-        return found
-    return {method: score_range.normalise(sample) for method, sample in found.items()}
-
-
-def find_published(run: RunResult) -> Published:
-    """What is published on the tasks that `run` was evaluated on.
+def find_published(runs: Sequence[RunResult]) -> Published:
+    """What is published on the tasks that the runs were evaluated on.
 
     Whether it is comparable depends on the simulated robot, so the task family is built.
     """
-    if run.evaluation is None or not run.env["class_path"].startswith(OURS):
+    run = next((run for run in runs if run.evaluation is not None), None)
+    if run is None or run.evaluation is None or not run.env["class_path"].startswith(OURS):
         return Published()
     import torch  # here: a report without evaluations needs neither torch nor MuJoCo
 
     from meta_rl.evaluation.published import published_for, published_scores_for
 
     tasks = torch.tensor(run.evaluation.tasks.to_numpy(float), dtype=torch.float32)
+    module, _, name = run.env["class_path"].rpartition(".")
     try:
-        env = _build(run.env)
+        env = getattr(importlib.import_module(module), name)(**(run.env.get("init_args") or {}))
     except Exception as error:  # an unknown argument, a model file that has moved: anything may go wrong
         return Published(problem=f"published results left out, the task family fails: {one_line(error)}")
     return Published(published_for(env, tasks), published_scores_for(env, tasks))
-
-
-def _build(env: dict[str, Any]) -> Any:
-    module, _, name = env["class_path"].rpartition(".")
-    return getattr(importlib.import_module(module), name)(**(env.get("init_args") or {}))

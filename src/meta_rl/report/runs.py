@@ -2,10 +2,10 @@
 
 import io
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,16 @@ from meta_rl.run.record import read_starts
 CONFIG, METRICS, RECORD = "config.yaml", "metrics.csv", "run.json"
 ADAPTATION, FACTS, VIDEOS = "adaptation.csv", "evaluation.json", "video"
 METRICS_COLUMNS = ["step", "return_pre", "return_post", "env_steps", "time_sampling", "time_update"]
-ADAPTATION_COLUMNS = ["task", "gradient_step", "return_mean", "episodes"]
 # The names of classes in figures and tables, where they differ.
 DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random", "ESMAML": "ES-MAML"}
 REFERENCE = "MAML"  # the method that others are compared with
 ENDS = ("random", "oracle")  # define scores 0 and 1, and have no verdict themselves
-NEVER_TRAINED = {"random"}  # methods that are complete without a training
+ITERATIONS = "iterations"  # the length of the training, which counts as a setting
+OURS = "meta_rl.algorithms."  # nobody else's code is loaded
 
 
 class Unusable(Exception):
     """A file or directory cannot be used; the message is the reason, in one line."""
-
-
-class Skipped(list[str]):
-    """A line for everything that is left out of the report."""
-
-    def add(self, path: Path, why: object) -> None:
-        """Note why `path` is left out."""
-        self.append(f"skipped {path}: {why}")
 
 
 @contextmanager
@@ -51,7 +43,7 @@ def reading(name: str) -> Iterator[None]:
     except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
         # LookupError and AttributeError: the file is well formed, but not what it should be.
         detail = one_line(f"{type(error).__name__}: {error}")
-        raise Unusable(f"damaged: {name} ({detail[:80]})") from None
+        raise Unusable(f"damaged: {name} ({detail[:120]})") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +64,14 @@ class EvaluationResult:
     episodes: int
     facts: dict[str, Any]
 
-    def after(self, step: int) -> np.ndarray:
-        """Returns [tasks] after `step` gradient steps, or after the last of a policy that takes fewer."""
-        return self.returns[:, min(step, self.returns.shape[1] - 1)]
-
     @property
     def steps(self) -> int:
         """The number of gradient steps taken."""
         return self.returns.shape[1] - 1
 
-    @property
-    def videos(self) -> tuple[Path, ...]:
-        """The videos of the adapted policy."""
-        return tuple(sorted((self.path / VIDEOS).glob("*.mp4")))
+    def after(self, step: int) -> np.ndarray:
+        """Returns [tasks] after `step` gradient steps, or after the last of a policy that takes fewer."""
+        return self.returns[:, min(step, self.steps)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +82,11 @@ class RunResult:
         path: The directory.
         method: Name of the method in figures and tables.
         seed: Seed of the training.
-        iterations: Number of meta-iterations done.
-        settings: By dotted name, the arguments of algorithm and data, without those of the task family.
+        settings: By dotted name, the arguments of algorithm and data, without those of the task family; and
+            the number of meta-iterations done, under the name "iterations".
         family: By dotted name, the task family and its arguments, without those that belong to the machine.
         env: The task family as in the configuration: class_path and init_args.
-        metrics: The table of metrics.csv, a row for each iteration; None if only an evaluation is there.
+        metrics: The table of metrics.csv as `timed` returns it; None if only an evaluation is there.
         evaluation: The evaluation; None if there is none.
         starts: The entries of run.json, oldest first; empty if there is no such file.
         config: The newest configuration as YAML.
@@ -108,7 +95,6 @@ class RunResult:
     path: Path
     method: str
     seed: int
-    iterations: int
     settings: dict[str, Any]
     family: dict[str, Any]
     env: dict[str, Any]
@@ -118,50 +104,60 @@ class RunResult:
     config: str
 
 
-def read_trained(path: Path) -> RunResult:
-    """The run of a directory that train.py wrote, without its evaluation.
+def read_run(path: Path, evaluation: str, skipped: list[str]) -> RunResult:
+    """The run in a directory, with its evaluation if that can be used; if not, `skipped` says why.
+
+    Args:
+        path: The directory of a training, or of an evaluation alone, such as that of an untrained policy.
+        evaluation: Name of the folder in it that holds the evaluation.
+        skipped: Gets the line on an evaluation that is left out.
 
     Raises:
         Unusable: if a file is missing or damaged, or the training is not complete.
     """
-    for name in (CONFIG, METRICS):
-        if not (path / name).exists():
-            raise Unusable(f"missing: no {name}")
-    newest = max(path.glob("config*.yaml"), key=_number)
+    if not path.is_dir():
+        raise Unusable("not a directory" if path.exists() else "not found")
+    trained, folder = [(path / name).exists() for name in (CONFIG, METRICS)], path / evaluation
+    if not any(trained):
+        alone = path if (path / ADAPTATION).exists() else folder
+        if not (alone / ADAPTATION).exists():
+            raise Unusable(f"no run: neither {CONFIG}, {METRICS} nor {ADAPTATION} is there")
+        return _evaluated(path, read_evaluation(alone))
+    if not all(trained):
+        raise Unusable(f"missing: no {(CONFIG, METRICS)[trained.index(False)]}")
+    run = _trained(path)
+    try:
+        return replace(run, evaluation=read_evaluation(folder)) if (folder / ADAPTATION).exists() else run
+    except Unusable as error:
+        skipped.append(f"skipped {folder}: {error}")
+        return run
+
+
+def _trained(path: Path) -> RunResult:
+    metrics = _read_metrics(path / METRICS)
+    done = int(metrics["step"].iloc[-1])
+    numbered = path.glob("config-[0-9]*.yaml")
+    newest = max([path / CONFIG, *numbered], key=lambda file: (len(file.name), file.name))
     with reading(newest.name):
         text = newest.read_text("utf-8")
         config = yaml.safe_load(text)
-        described = _described(config)
+        described = _described(config, done)
         wanted = int(config["trainer"]["max_steps"])
-    metrics = _read_metrics(path / METRICS)
     with reading(RECORD):
         starts = tuple(read_starts(path / RECORD))
-    done = int(metrics["step"].iloc[-1])
     if done < wanted and not (starts and starts[-1].get("outcome") == "done"):
         raise Unusable(f"partial: {done} of {wanted} iterations")
-    return RunResult(
-        path, **described, iterations=done, metrics=metrics, evaluation=None, starts=starts, config=text
-    )
+    return RunResult(path, **described, metrics=metrics, evaluation=None, starts=starts, config=text)
 
 
-def read_evaluated(path: Path, evaluation: EvaluationResult) -> RunResult:
-    """The run of a directory that only evaluate.py wrote, such as that of an untrained policy.
-
-    Raises:
-        Unusable: if evaluation.json is missing or damaged.
-    """
+def _evaluated(path: Path, evaluation: EvaluationResult) -> RunResult:
+    facts = evaluation.facts
+    if not facts:
+        raise Unusable(f"missing: no {FACTS}, which names the method; evaluate again")
     with reading(FACTS):
-        facts = evaluation.facts
-        if not facts:
-            raise Unusable(f"missing: no {FACTS}, which names the method; evaluate again")
-        described = _described(facts["config"])
-        if not facts["trained"] and described["method"] not in NEVER_TRAINED:
-            described["method"] += ", untrained"
+        described = _described(facts["config"], int(facts["iteration"] or 0))
         text = yaml.safe_dump(facts["config"], sort_keys=False)
-        iterations = int(facts["iteration"] or 0)
-    return RunResult(
-        path, **described, iterations=iterations, metrics=None, evaluation=evaluation, starts=(), config=text
-    )
+    return RunResult(path, **described, metrics=None, evaluation=evaluation, starts=(), config=text)
 
 
 def read_evaluation(path: Path) -> EvaluationResult:
@@ -172,63 +168,56 @@ def read_evaluation(path: Path) -> EvaluationResult:
     """
     with reading(ADAPTATION):
         table = pd.read_csv(path / ADAPTATION, dtype=float)
-        _require(table, ADAPTATION_COLUMNS, ADAPTATION)
         returns = table.pivot(index="task", columns="gradient_step", values="return_mean")
         if not np.isfinite(returns.to_numpy()).all() or list(returns) != list(range(returns.shape[1])):
             raise Unusable(f"damaged: {ADAPTATION} lacks tasks or gradient steps")
-        columns = list(table.columns)
-        parameters = columns[columns.index("task") + 1 : columns.index("gradient_step")]
-        tasks = table.query("gradient_step == 0").set_index("task").sort_index()
-        episodes = int(table["episodes"].to_list()[0])
+        first = table.query("gradient_step == 0").set_index("task").sort_index()
+        tasks, episodes = first.loc[:, :"gradient_step"].iloc[:, :-1], int(first["episodes"].iloc[0])
     facts: dict[str, Any] = {}
     if (path / FACTS).exists():
         with reading(FACTS):
             facts = dict(json.loads((path / FACTS).read_text("utf-8")))
-    return EvaluationResult(path, returns.to_numpy(float), tasks.loc[:, parameters], episodes, facts)
+    return EvaluationResult(path, returns.to_numpy(float), tasks, episodes, facts)
 
 
-def method_name(config: Mapping[str, Any]) -> str:
-    """The name of the method in figures and tables."""
-    name = str(config["model"]["class_path"]).rpartition(".")[2]
-    return DISPLAY_NAMES.get(name, name)
+def timed(metrics: pd.DataFrame) -> pd.DataFrame:
+    """metrics.csv with the columns seconds, of an iteration; minutes and million_steps, from the start on."""
+    seconds = metrics["time_sampling"] + metrics["time_update"]
+    return metrics.assign(
+        seconds=seconds, minutes=seconds.cumsum() / 60, million_steps=metrics["env_steps"] / 1e6
+    )
 
 
-def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of algorithm and data by dotted name, without method, task family and seed."""
-    model = flatten(config["model"].get("init_args") or {}, "model")
-    data = flatten({key: value for key, value in config["data"].items() if key != "env"}, "data")
-    return {**model, **data}
+@cache
+def default_settings(class_path: str) -> dict[str, Any]:
+    """By dotted name, the defaults of a method's arguments, inherited ones too; {} if it is not our own.
+
+    A run lacks the settings that came after it was made. With their defaults it is compared to newer ones.
+    """
+    from meta_rl import algorithms  # loads torch
+
+    cls = getattr(algorithms, class_path.removeprefix(OURS), None)
+    return flatten(class_defaults(cls), "model") if cls else {}
 
 
-def family_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The task family and its arguments by dotted name, without those that belong to the machine."""
-    env = config["data"]["env"]
-    return {"data.env": str(env["class_path"]).rpartition(".")[2], **family_arguments(env)}
-
-
-def default_settings(method: str) -> dict[str, Any]:
-    """By dotted name, the defaults of a method's arguments, inherited ones too; {} for an unknown method."""
-    from meta_rl import algorithms  # loads torch, which most reports do without
-
-    originals = {name: original for original, name in DISPLAY_NAMES.items()}
-    cls = getattr(algorithms, originals.get(method, method), None)
-    return {f"model.{name}": value for name, value in class_defaults(cls).items()} if cls else {}
-
-
-def _described(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "method": method_name(config),
-        "seed": int(config["seed_everything"]),
-        "settings": settings_of(config),
-        "family": family_of(config),
-        "env": config["data"]["env"],
+def _described(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
+    """What a configuration says of a run: fields of `RunResult`, by name."""
+    model, env = config["model"], config["data"]["env"]
+    name, family = (str(part["class_path"]).rpartition(".")[2] for part in (model, env))
+    data = {key: value for key, value in config["data"].items() if key != "env"}
+    settings = {
+        **default_settings(str(model["class_path"])),
+        **flatten(model.get("init_args") or {}, "model"),
+        **flatten(data, "data"),
+        ITERATIONS: iterations,
     }
-
-
-def _number(config: Path) -> int:
-    """0 for config.yaml, N for config-N.yaml, -1 for anything else."""
-    match = re.fullmatch(r"config(?:-(\d+))?\.yaml", config.name)
-    return int(match[1] or 0) if match else -1
+    return {
+        "method": DISPLAY_NAMES.get(name, name),
+        "seed": int(config["seed_everything"]),
+        "settings": settings,
+        "family": {"data.env": family, **family_arguments(env)},
+        "env": env,
+    }
 
 
 def _read_metrics(path: Path) -> pd.DataFrame:
@@ -236,16 +225,9 @@ def _read_metrics(path: Path) -> pd.DataFrame:
         text = path.read_text("utf-8")
         whole = text[: text.rfind("\n") + 1]  # a killed process may have left part of a line
         table = pd.read_csv(io.StringIO(whole), dtype=float)
-        _require(table, METRICS_COLUMNS, METRICS)
         if not len(table):
             raise Unusable("partial: no iteration")
         numbers = table[METRICS_COLUMNS].to_numpy(float)
         if not np.isfinite(numbers).all() or (np.diff(numbers[:, 0]) <= 0).any():
             raise Unusable(f"damaged: {METRICS} lacks numbers, or its steps are out of order")
-    return table
-
-
-def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    for column in columns:
-        if column not in table.columns:
-            raise Unusable(f"damaged: {name} has no column {column}")
+    return timed(table)

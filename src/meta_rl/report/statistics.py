@@ -2,19 +2,17 @@
 
 The paper is *Deep reinforcement learning at the edge of the statistical precipice*. Every seed's policy is
 evaluated on the same tasks. A seed's luck therefore shows on all tasks, and its scores are one observation,
-not one for each task. `over_seeds` respects that. `stratified` does not: it is the paper's interval, of runs
-that are independent between tasks, and here it is too narrow.
+not one for each task. All intervals here are over seeds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import bootstrap, trim_mean
+from scipy.stats import trim_mean
 
-from meta_rl.evaluation.statistics import CONFIDENCE, t_quantile
+from meta_rl.evaluation.statistics import t_quantile
 
 Statistic = Callable[..., np.ndarray]
 FEWEST = 3  # seeds with a drawn interval: with two it is 12.7 standard errors long and hides all else
@@ -62,8 +60,9 @@ def _jackknife_variance(statistic: Statistic, samples: tuple[np.ndarray, ...], i
     return (n - 1) * deviations.var(axis=0)
 
 
-def mean_over_seeds(sample: np.ndarray) -> Interval:
+def mean_over_seeds(sample: ArrayLike) -> Interval:
     """The mean of [seeds, ...] over seeds, with its interval if there are at least `FEWEST` seeds."""
+    sample = np.asarray(sample, dtype=float)
     return shown(over_seeds(lambda s: s.mean(axis=0), sample), len(sample))
 
 
@@ -73,88 +72,32 @@ def shown(interval: Interval, seeds: int) -> Interval:
     return interval if seeds >= FEWEST else Interval(interval.value, nothing, nothing)
 
 
-def point(values: ArrayLike) -> tuple[float, float, float]:
-    """The mean of one number per seed, with the ends of its interval as in `mean_over_seeds`."""
-    value, low, high = mean_over_seeds(np.asarray(values, dtype=float))
-    return float(value), float(low), float(high)
-
-
-def mean_interval(sample: np.ndarray) -> tuple[float, float, float]:
-    """The mean of [seeds, tasks] with the ends of its interval over seeds; of a single seed, over tasks."""
-    return point((sample if len(sample) > 1 else sample.T).mean(axis=1))
-
-
-def stratified(statistic: Statistic, scores: np.ndarray, resamples: int, seed: int) -> Interval:
-    """A statistic with the percentile interval of a bootstrap in which each task draws its own seeds.
-
-    Args:
-        statistic: A function from [..., seeds, tasks] to [...], or to [metrics, ...].
-        scores: A sample [seeds, tasks]. There is no interval with a single seed.
-        resamples: Number of bootstrap samples.
-        seed: Seed of the bootstrap's random numbers.
-    """
-    value = np.asarray(statistic(scores), dtype=float)
-    if len(scores) < 2:
-        return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
-    result = bootstrap(
-        tuple(scores.T),  # one sample a task; samples are drawn independently of one another
-        lambda *tasks, axis: statistic(np.stack(tasks, axis=-1)),
-        vectorized=True,
-        n_resamples=resamples,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return Interval(value, *result.confidence_interval)
+def mean_of_tasks(sample: np.ndarray) -> Interval:
+    """The mean of [seeds, tasks, ...] over both, with its interval over seeds; of one seed, over tasks."""
+    return mean_over_seeds((sample if len(sample) > 1 else sample.swapaxes(0, 1)).mean(axis=1))
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
-    """Interquartile mean of scores [..., seeds, tasks]: that of the middle half of them all, as [...].
+    """Interquartile mean of scores [seeds, tasks]: that of the middle half of them all.
 
     Of K scores, the K // 4 lowest and as many of the highest are left out.
     """
-    return trim_mean(scores.reshape(*scores.shape[:-2], -1), 0.25, axis=-1)
+    return trim_mean(scores.ravel(), 0.25)
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
-    """Mean of scores [..., seeds, tasks], as [...]."""
-    return scores.mean(axis=(-2, -1))
+    """Mean of scores [seeds, tasks]."""
+    return scores.mean()
 
 
 def median(scores: np.ndarray) -> np.ndarray:
-    """Median over tasks of the mean over seeds, of scores [..., seeds, tasks], as [...]."""
-    return np.median(scores.mean(axis=-2), axis=-1)
+    """Median over tasks of the mean over seeds, of scores [seeds, tasks]."""
+    return np.median(scores.mean(axis=0))
 
 
 def optimality_gap(scores: np.ndarray) -> np.ndarray:
-    """How far scores [..., seeds, tasks] fall short of 1 on average, as [...]; better ones count as 1."""
-    return 1 - np.minimum(scores, 1).mean(axis=(-2, -1))
-
-
-def aggregate(
-    scores: Mapping[str, np.ndarray], normalised: bool = True, resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """IQM, mean, median and, of normalised scores, optimality gap of each method's scores [seeds, tasks].
-
-    Returns:
-        Columns method, metric, value, low, high, stratified_low, stratified_high, seeds. low and high are the
-        interval over seeds. `seed` is used anew for each method: an interval does not depend on the methods
-        beside it.
-    """
-    metrics = {"IQM": iqm, "mean": mean, "median": median}
-    if normalised:
-        metrics["optimality gap"] = optimality_gap
-
-    def all_metrics(sample: np.ndarray) -> np.ndarray:
-        return np.stack([metric(sample) for metric in metrics.values()])
-
-    frames = []
-    for method, sample in scores.items():
-        columns = over_seeds(all_metrics, sample)._asdict()
-        _, low, high = stratified(all_metrics, sample, resamples, seed)
-        columns |= {"stratified_low": low, "stratified_high": high, "seeds": len(sample)}
-        frames.append(pd.DataFrame({"method": method, "metric": list(metrics), **columns}))
-    return pd.concat(frames, ignore_index=True)
+    """How far scores [seeds, tasks] fall short of 1 on average; better ones count as 1."""
+    return 1 - np.minimum(scores, 1).mean()
 
 
 def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
@@ -162,11 +105,7 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
 
     Both are scores [seeds, tasks] on the same tasks; their numbers of seeds may differ.
     """
-
-    def statistic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return 0.5 + np.sign(a[:, None] - b[None]).mean() / 2
-
-    return _within_0_and_1(over_seeds(statistic, a, b))
+    return _within_0_and_1(over_seeds(lambda a, b: 0.5 + np.sign(a[:, None] - b[None]).mean() / 2, a, b))
 
 
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> Interval:

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from directories import metrics
 
-from meta_rl.report.training_figures import AXES, curve, iterations
+from meta_rl.report.runs import timed
+from meta_rl.report.training_figures import curve
 
 
 def test_seeds_that_share_their_places() -> None:
-    data = curve([metrics(3), metrics(3, level=1.0), metrics(3, level=2.0)], "return_post", iterations)
+    data = curve([metrics(3), metrics(3, level=1.0), metrics(3, level=2.0)], "return_post")
     assert data is not None
     assert data["x"].tolist() == [1, 2, 3]
     assert data["y"].tolist() == [2, 3, 4]
@@ -19,14 +20,14 @@ def test_seeds_that_share_their_places() -> None:
 
 def test_seeds_that_do_not_are_interpolated_where_they_overlap() -> None:
     # Returns are 1, 2, 3, 4 after 0.1, 0.2, 0.3, 0.4 minutes, and 1, 2, 3, 4 after 0.2, 0.4, 0.6, 0.8.
-    data = curve([metrics(4, seconds=6.0), metrics(4, seconds=12.0)], "return_post", AXES["time"][0])
+    data = curve([timed(metrics(4, seconds=6.0)), timed(metrics(4, seconds=12.0))], "return_post", "minutes")
     assert data is not None
     assert data["x"].tolist() == pytest.approx([0.2, 0.2 + 0.2 / 3, 0.2 + 0.4 / 3, 0.4])
     assert data["y"].tolist() == pytest.approx([1.5, (2 + 2 / 3 + 4 / 3) / 2, (2 + 4 / 3 + 5 / 3) / 2, 3.0])
 
 
 def test_long_curves_are_averaged_in_blocks() -> None:
-    data = curve([metrics(401)], "return_post", AXES["steps"][0])
+    data = curve([timed(metrics(401))], "return_post", "million_steps")
     assert data is not None
     assert len(data) == 134  # blocks of 3, the last of 2
     assert data["x"][0] == pytest.approx(0.002)
@@ -37,10 +38,10 @@ def test_long_curves_are_averaged_in_blocks() -> None:
 
 def test_empty_cells_are_left_out() -> None:
     sparse = metrics(4, cosine=[1.0, np.nan, 0.5, np.nan])
-    data = curve([sparse, metrics(4)], "cosine", iterations)
+    data = curve([sparse, metrics(4)], "cosine")
     assert data is not None
     assert data["x"].tolist() == [1, 3]
     assert data["y"].tolist() == [1, 0.5]
     assert data["note"].tolist() == ["1 seed"] * 2
-    assert curve([metrics(4)], "cosine", iterations) is None
-    assert curve([pd.DataFrame(sparse).assign(cosine=np.nan)], "cosine", iterations) is None
+    assert curve([metrics(4)], "cosine") is None
+    assert curve([pd.DataFrame(sparse).assign(cosine=np.nan)], "cosine") is None
