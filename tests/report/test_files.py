@@ -77,18 +77,6 @@ def test_videos_are_kept(tmp_path: Path, small: Report) -> None:
     assert files.load(tmp_path / "out").videos == ()
 
 
-def test_verdicts_of_the_first_format_are_their_sentences(tmp_path: Path, small: Report) -> None:
-    files.save(small, tmp_path)
-    content = json.loads((tmp_path / "report.json").read_text())
-    old = {"method": "FOMAML", "reference": "MAML", "word": "worse", "sentence": "FOMAML is worse."}
-    (tmp_path / "report.json").write_text(
-        json.dumps(content | {"format": 1, "verdicts": [old], "findings": ["Slow."]})
-    )
-    (verdict,) = files.load(tmp_path).verdicts
-    assert files.load(tmp_path).notes == ("Slow.", *small.notes)
-    assert verdict == Verdict("FOMAML", "MAML", "worse", remark="FOMAML is worse.")
-
-
 def test_damaged_reports_are_refused(tmp_path: Path, small: Report) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match=r"report.json: No such file or directory; report.py RUNS writes it"):

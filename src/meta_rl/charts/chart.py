@@ -91,7 +91,7 @@ def to_csv(chart: Chart) -> str:
 
 
 def from_csv(text: str) -> Chart:
-    """The chart that `to_csv` wrote, in this version or an earlier one.
+    """The chart that `to_csv` wrote.
 
     Raises:
         ValueError, LookupError, TypeError, yaml.YAMLError: if the text is not that of a chart.

@@ -15,7 +15,7 @@ from meta_rl.errors import UserError
 from meta_rl.report.equivalence import Verdict
 from meta_rl.report.tables import RunRecord, Table
 
-FORMAT = 2  # of report.json; in the first one verdicts are sentences
+FORMAT = 2  # of report.json
 FIGURES = (".png", ".svg", ".pdf")
 EMPTY = Table()
 
@@ -92,12 +92,9 @@ def figure_files(output: Path, key: str) -> list[Path]:
 
 
 def _report(content: dict[str, Any], output: Path) -> Report:
-    """The report of a report.json of any format, with those videos that are in the report's own folder."""
-    if content["format"] == 1:
-        content["verdicts"] = [{**old, "remark": old["sentence"]} for old in content["verdicts"]]
-    elif content["format"] != FORMAT:
+    """The report of a report.json, with those videos that are in the report's own folder."""
+    if content["format"] != FORMAT:
         raise ValueError("another format")
-    content["notes"] = content.get("findings", []) + content["notes"]  # earlier versions kept them apart
     report = REPORT.validate_python(content)
     folder = (output / "videos").resolve()
     videos = [output / video for video in report.videos]
