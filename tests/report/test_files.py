@@ -11,7 +11,6 @@ from samples import assert_same
 from meta_rl.errors import UserError
 from meta_rl.report import files
 from meta_rl.report.build import build
-from meta_rl.report.equivalence import Verdict
 from meta_rl.report.files import Report
 
 

@@ -11,6 +11,7 @@ import yaml
 from meta_rl.errors import UserError, one_line
 from meta_rl.evaluation.statistics import summarise_adaptation
 from meta_rl.run.arguments import is_config
+from meta_rl.run.directory import CHECKPOINTS, LAST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def push(trained: Trained, repo_id: str, curve: pd.DataFrame, private: bool) -> 
     """See `Trained.push_to_hub`."""
     if is_config(trained.source) or not trained.iteration:
         raise UserError(f"push_to_hub: {trained.label} is not trained; push a checkpoint")
-    file = trained.source if trained.source.is_file() else trained.source / "checkpoints" / "last.ckpt"
+    file = trained.source if trained.source.is_file() else trained.source / CHECKPOINTS / LAST
     hub = _hub()
     with TemporaryDirectory() as folder:
         Path(folder, CHECKPOINT).write_bytes(file.read_bytes())

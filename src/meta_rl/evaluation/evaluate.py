@@ -26,6 +26,7 @@ from meta_rl.evaluation.published import published_for
 from meta_rl.evaluation.statistics import summarise_adaptation
 from meta_rl.evaluation.wandb_run import log_evaluation
 from meta_rl.run.arguments import is_config
+from meta_rl.run.directory import ADAPTATION, CHECKPOINTS, EVALUATED, EVALUATION, FIGURE, VIDEO
 from meta_rl.run.program import typed
 from meta_rl.run.tracking import choose_mode
 from meta_rl.show.video import check_ffmpeg
@@ -110,9 +111,9 @@ def evaluate(source: Path, output: Path, evaluation: Evaluation) -> None:
     frame = policy.adaptation_table(env, tasks, how)
     seconds = time.perf_counter() - start
 
-    table, figure, summary = output / "adaptation.csv", output / "adaptation.png", summarise_adaptation(frame)
+    table, figure, summary = output / ADAPTATION, output / FIGURE, summarise_adaptation(frame)
     frame.to_csv(table, index=False)
-    write_record(policy, source, how, output / "evaluation.json")
+    write_record(policy, source, how, output / EVALUATED)
     plot_adaptation({policy.label: frame}, published_for(env, tasks), figure)
     print_summary(policy, how, summary)
     print(f"{seconds:.1f} s; wrote {table} and {figure}", flush=True)
@@ -120,7 +121,7 @@ def evaluate(source: Path, output: Path, evaluation: Evaluation) -> None:
     videos = []
     if showing.videos:
         start = time.perf_counter()
-        videos = write_videos(policy, tasks, showing.videos, how, output / "video")
+        videos = write_videos(policy, tasks, showing.videos, how, output / VIDEO)
         print(
             f"{time.perf_counter() - start:.1f} s; wrote {', '.join(map(str, videos))}, with GIFs", flush=True
         )
@@ -172,9 +173,9 @@ def write_record(policy: LoadedPolicy, source: Path, how: AdaptationSettings, pa
 def default_output(source: Path) -> Path:
     """runs/NAME/evaluation for runs/NAME/checkpoints/X.ckpt, evaluation/STEM for conf/STEM.yaml."""
     if is_config(source):
-        return Path("evaluation") / source.stem
+        return Path(EVALUATION) / source.stem
     folder = source.parent
-    return (folder.parent if folder.name == "checkpoints" else folder) / "evaluation"
+    return (folder.parent if folder.name == CHECKPOINTS else folder) / EVALUATION
 
 
 def make_output(path: Path) -> None:

@@ -18,6 +18,7 @@ from meta_rl.inner import InnerLoop
 from meta_rl.run.arguments import is_config
 from meta_rl.run.checkpoint import load_checkpoint
 from meta_rl.run.config import instantiate, read_config, resolve
+from meta_rl.run.directory import CHECKPOINTS, LAST
 from meta_rl.run.plain import portable
 
 DEFAULT_GRADIENT_STEPS = 3
@@ -104,7 +105,7 @@ def load_run(path: Path) -> LoadedPolicy:
     """
     if is_config(path):
         return load_untrained(path)
-    last = path / "checkpoints" / "last.ckpt"
+    last = path / CHECKPOINTS / LAST
     if path.is_dir() and not last.exists():
         raise UserError(f"run {path}: there is no {last}; give the directory of a run that has trained")
     if not path.exists():

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
+from meta_rl.evaluation.statistics import mean_over_seeds, seeds_text
 from meta_rl.report.groups import Factor, Group, alongside, by_value, value_text
-from meta_rl.report.statistics import mean_over_seeds, seeds_text
 from meta_rl.report.training_figures import OVER_SEEDS, RETURN, averaging, curves
 
 LAST = 10  # iterations whose mean is the final return

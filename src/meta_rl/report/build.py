@@ -12,11 +12,12 @@ from meta_rl.report.evaluation_figures import adaptation_charts, task_charts
 from meta_rl.report.files import Report
 from meta_rl.report.groups import Factor, Group, find_factors, group_runs, reference_groups
 from meta_rl.report.normalisation import find_published, find_score_range, score_samples
-from meta_rl.report.runs import ITERATIONS, VIDEOS
+from meta_rl.report.runs import ITERATIONS
 from meta_rl.report.score_figures import score_charts
 from meta_rl.report.tables import record, summary_table
 from meta_rl.report.timing import timing_charts
 from meta_rl.report.training_figures import learning_charts, second_order_charts
+from meta_rl.run.directory import VIDEO
 
 REASONS = 3  # that the error names if no run is left
 
@@ -99,5 +100,5 @@ def notes_on(chosen: Mapping[str, Group], factors: Sequence[Factor]) -> list[str
 
 def _videos(group: Group) -> list[Path]:
     """The videos of the first seed that has any: other seeds look alike, and videos are large."""
-    found = (sorted((evaluation.path / VIDEOS).glob("*.mp4")) for evaluation in group.evaluations)
+    found = (sorted((evaluation.path / VIDEO).glob("*.mp4")) for evaluation in group.evaluations)
     return next(filter(None, found), [])

@@ -6,15 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from meta_rl.report.groups import as_key, experiment
-from meta_rl.report.runs import (
-    ADAPTATION,
-    CONFIG,
-    METRICS,
-    EvaluationResult,
-    RunResult,
-    Unusable,
-    read_run,
-)
+from meta_rl.report.runs import EvaluationResult, RunResult, Unusable, read_run
+from meta_rl.run.directory import ADAPTATION, CONFIG, METRICS
 
 DEPTH = 2  # runs/NAME and runs/SWEEP/NAME are found in runs
 PROTOCOL: dict[str, Callable[[EvaluationResult], str]] = {  # what evaluations must have in common

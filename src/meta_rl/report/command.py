@@ -11,6 +11,7 @@ from typing import Any
 from meta_rl.errors import UserError
 from meta_rl.run import streams
 from meta_rl.run.arguments import Parser, path
+from meta_rl.run.directory import EVALUATION
 from meta_rl.run.program import sibling, usage
 
 
@@ -66,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     redraw = "Instead: rebuild figures and page of reports from their data/*.csv and report.json alone."
     parser.add_argument("runs", type=path, nargs="*", metavar="RUN", help=runs)
     parser.add_argument("--output", type=path, default=Path("report"), help=output)
-    parser.add_argument("--evaluation", default="evaluation", metavar="NAME", help=evaluation)
+    parser.add_argument("--evaluation", default=EVALUATION, metavar="NAME", help=evaluation)
     parser.add_argument("--redraw", type=path, nargs="+", metavar="REPORT", help=redraw)
     return parser
 

@@ -14,12 +14,11 @@ import pandas as pd
 import yaml
 
 from meta_rl.errors import UserError, one_line
+from meta_rl.run.directory import ADAPTATION, CONFIG, EVALUATED, METRICS, RECORD
 from meta_rl.run.messages import class_defaults
 from meta_rl.run.plain import family_arguments, flatten
 from meta_rl.run.record import read_starts
 
-CONFIG, METRICS, RECORD = "config.yaml", "metrics.csv", "run.json"
-ADAPTATION, FACTS, VIDEOS = "adaptation.csv", "evaluation.json", "video"
 METRICS_COLUMNS = ["step", "return_pre", "return_post", "env_steps", "time_sampling", "time_update"]
 # The names of classes in figures and tables, where they differ.
 DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random", "ESMAML": "ES-MAML"}
@@ -153,8 +152,8 @@ def _trained(path: Path) -> RunResult:
 def _evaluated(path: Path, evaluation: EvaluationResult) -> RunResult:
     facts = evaluation.facts
     if not facts:
-        raise Unusable(f"missing: no {FACTS}, which names the method; evaluate again")
-    with reading(FACTS):
+        raise Unusable(f"missing: no {EVALUATED}, which names the method; evaluate again")
+    with reading(EVALUATED):
         described = _described(facts["config"], int(facts["iteration"] or 0))
         text = yaml.safe_dump(facts["config"], sort_keys=False)
     return RunResult(path, **described, metrics=None, evaluation=evaluation, starts=(), config=text)
@@ -174,9 +173,9 @@ def read_evaluation(path: Path) -> EvaluationResult:
         first = table.query("gradient_step == 0").set_index("task").sort_index()
         tasks, episodes = first.loc[:, :"gradient_step"].iloc[:, :-1], int(first["episodes"].iloc[0])
     facts: dict[str, Any] = {}
-    if (path / FACTS).exists():
-        with reading(FACTS):
-            facts = dict(json.loads((path / FACTS).read_text("utf-8")))
+    if (path / EVALUATED).exists():
+        with reading(EVALUATED):
+            facts = dict(json.loads((path / EVALUATED).read_text("utf-8")))
     return EvaluationResult(path, returns.to_numpy(float), tasks, episodes, facts)
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
-from meta_rl.report.runs import ENDS, REFERENCE
-from meta_rl.report.statistics import (
+from meta_rl.evaluation.statistics import (
     Interval,
     iqm,
     mean,
@@ -17,6 +16,7 @@ from meta_rl.report.statistics import (
     probability_of_improvement,
     seeds_text,
 )
+from meta_rl.report.runs import ENDS, REFERENCE
 
 THRESHOLDS = 101  # of performance profiles
 AFTER = "after one gradient step"

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from meta_rl.errors import UserError
 from meta_rl.run import streams
 from meta_rl.run.arguments import Parser, path, whole_number
+from meta_rl.run.directory import METRICS
 from meta_rl.run.program import usage
 from meta_rl.run.signals import handling
 from meta_rl.sweep.board import Board
@@ -105,7 +106,7 @@ def _line(run: Run, runs: Sequence[Run]) -> str:
 
 def _last_return(run: Run) -> str:
     """The last return after adaptation in a run's metrics."""
-    file = run.path / "metrics.csv"
+    file = run.path / METRICS
     rows = list(csv.DictReader(file.open(encoding="utf-8"))) if file.exists() else []
     value = rows[-1].get("return_post") if rows else None
     return f", return after adaptation {float(value):.2f}" if value else ""

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Literal
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.run.directory import is_held
+from meta_rl.run.directory import RECORD, is_held
 from meta_rl.run.record import read_starts
 from meta_rl.sweep.file import Sweep
 from meta_rl.sweep.points import command, names, points, program
@@ -68,7 +68,7 @@ class Run:
         Raises:
             UserError: if the directory holds the run of another command.
         """
-        starts = read_starts(self.path / "run.json")
+        starts = read_starts(self.path / RECORD)
         if starts and _experiment(shlex.split(starts[0]["command"])[2:]) != _experiment(self.arguments):
             raise UserError(
                 f"{self.path}: was started by another command than the sweep's now; move it away, rename "

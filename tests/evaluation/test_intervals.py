@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
-from meta_rl.report.statistics import Statistic, iqm, mean, mean_over_seeds, median, over_seeds
+from meta_rl.evaluation.statistics import Statistic, iqm, mean, mean_over_seeds, median, over_seeds
 
 TASKS = np.linspace(0.2, 1.2, 20)  # what the tasks are worth, the same in every experiment
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import trapezoid
 from scipy.stats import mannwhitneyu
 
-from meta_rl.report.statistics import (
+from meta_rl.evaluation.statistics import (
     Statistic,
     iqm,
     mean,
