@@ -167,3 +167,17 @@ def test_a_policy_that_never_adapts_takes_no_step() -> None:
     assert policy.returns.shape == (0, 40)
     size = oracle.env.observation_space.shape[0] + 1  # it sees the task
     assert policy.act(np.zeros(size), deterministic=True).shape == (8,)
+
+
+@pytest.mark.parametrize("wrong", [{"episodes": 0}, {"gradient_steps": -1}, {"tasks": 0}])
+def test_numbers_that_no_curve_has_are_refused(trained: meta_rl.Trained, wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be at least"):
+        trained.curve(**{"tasks": 2, "episodes": 2, "gradient_steps": 1} | wrong)
+
+
+def test_numbers_may_be_numpys_and_a_rate_alone(trained: meta_rl.Trained) -> None:
+    settings = {"gradient_steps": 1, "episodes": 2}
+    one = trained.curve(np.int64(2), inner_lr=0.1, **settings)
+    assert one.equals(trained.curve(2, inner_lr=[0.1], **settings))
+    with pytest.raises(ValueError, match="expected a task or several of them, got 3"):
+        trained.adapt(3)

@@ -476,3 +476,9 @@ def test_environments_that_draw_from_global_streams_repeat_their_numbers() -> No
     assert all(torch.equal(a, b) for a, b in zip(first, play(), strict=True))
     assert len(first[0].unique()) == 4  # and every episode has its own
     env.close()
+
+
+def test_whole_numbers_stay_in_their_range_where_floats_are_coarse() -> None:
+    env = GymnasiumEnv("Pendulum-v1", task_parameters={"g": [100000, 100002]}, integers=["g"])
+    drawn = env.sample_tasks(50_000, torch.Generator().manual_seed(0))
+    assert sorted(set(drawn[:, 0].tolist())) == [100000, 100001, 100002]

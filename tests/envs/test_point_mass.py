@@ -157,3 +157,13 @@ def test_sparse_returns_are_compared_with_no_published_ones() -> None:
 def test_impossible_values_of_the_sparse_one(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):
         PointMassSparse(**{key: value})
+
+
+def test_what_is_published_is_of_these_very_tasks() -> None:
+    class Scaled(PointMass):
+        """The same goals for other rewards."""
+
+    tasks = torch.tensor([[0.3, 0.2, 0.0, 0.0]])
+    assert PointMass(sample_start=False).published(tasks) == "point_mass"
+    others = [Scaled(), PointMass(goal_radius=0.4), PointMass(horizon=50)]
+    assert [env.published(tasks) for env in others] == [None] * 3

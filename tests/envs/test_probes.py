@@ -57,3 +57,9 @@ def test_bandit_ends_after_one_step() -> None:
 def test_impossible_horizon(make: type[ConstantReward] | type[ActionReward]) -> None:
     with pytest.raises(ValueError, match="horizon"):
         make(horizon=0)
+
+
+def test_they_have_the_type_of_their_tasks() -> None:
+    tasks = torch.zeros(2, 1, dtype=torch.float64)
+    for env in (ConstantReward(), ActionReward(), Bandit()):
+        assert env.reset(tasks, 3, TaskStreams(0)).dtype == torch.float64

@@ -113,7 +113,7 @@ def verdict(method: str, word: Word, i: int) -> Verdict:
     if word == "undecided":
         return Verdict(method, "MAML", word, remark=f"no spread {HOSTILE}")
     result = Comparison(0.01 * i, (-0.01, 0.03 * i), (-0.02, 0.04 * i), 0.01, 0.05, (5, 5))
-    return Verdict(method, "MAML", word, result, f"remark {i}", 1 + i)
+    return Verdict(method, "MAML", word, result, f"remark {i}")
 
 
 def run(i: int) -> RunRecord:

@@ -40,7 +40,17 @@ def test_an_output_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixt
     write_run(here / "a", config())
     (here / "file").touch()
     assert main(["a", "--output", "file"]) == 2
-    assert capsys.readouterr().err == "error: output file: Not a directory; choose another --output\n"
+    error = capsys.readouterr().err
+    assert error == "error: cannot write file/data: Not a directory; choose another --output\n"
+
+
+def test_a_page_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(here / "a", config())
+    (here / "report/figures").parent.mkdir()
+    (here / "report/figures").touch()
+    assert main(["a"]) == 2
+    error = capsys.readouterr().err
+    assert error == "error: cannot write report/figures: File exists; choose another --output\n"
 
 
 def test_from_runs_to_a_page_and_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,8 +148,15 @@ def test_a_run_that_another_process_trains_is_left_alone(lab: Any, refused: Call
     assert lab.train("--ckpt_path=last", "--trainer.max_steps=5") == 0
 
 
-def test_outside_a_checkout_there_is_no_commit(tmp_path: Path) -> None:
-    assert commit({"PATH": str(tmp_path)}) is None
+def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))  # without git
+        assert commit() is None
+    inside = tmp_path / "theirs/site-packages"  # installed into a checkout of something else
+    inside.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", inside.parent], check=True)
+    monkeypatch.setattr("meta_rl.run.record.CHECKOUT", inside)
+    assert commit() is None
     assert set(versions()) >= {"python", "numpy"}
     assert machine()["processor"]
 

@@ -222,3 +222,21 @@ def test_a_run_whose_metrics_are_damaged_is_not_resumed(lab: Any, refused: Calla
     (lab.runs / "tiny/metrics.csv").unlink()
     assert lab.train("--ckpt_path=last", "--trainer.max_steps=4") == 0
     assert [row["step"] for row in lab.metrics()] == ["4"]
+
+
+def test_a_first_iteration_that_is_not_finite_leaves_what_it_saw(
+    lab: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {"class_path": "meta_rl.algorithms.FOMAML", "init_args": {"inner_lr": 1e30}}
+    assert lab.train(model=model) == 1
+    assert "in iteration 1; see runs/tiny/nonfinite-step-1.pt" in capsys.readouterr().err
+    assert (lab.runs / "tiny/nonfinite-step-1.pt").exists()
+
+
+def test_a_saved_configuration_is_never_replaced(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path, "r")
+    run.make()
+    for name in ("config.yaml", "config-2.yaml", "config_mine.yaml"):
+        (run.path / name).write_text(name)
+    assert run.save_config("new").name == "config-3.yaml"
+    assert [file.name for file in run.configs()] == ["config.yaml", "config-2.yaml", "config-3.yaml"]

@@ -94,12 +94,14 @@ def card(trained: Trained, repo_id: str, curve: pd.DataFrame) -> str:
     task = {"task": {"type": "reinforcement-learning"}, "dataset": {"name": family, "type": family}}
     front = {
         "library_name": "meta_rl",
-        "license": "mit",
         "pipeline_tag": "reinforcement-learning",
         "tags": ["meta-reinforcement-learning", "reinforcement-learning", trained.algorithm.lower(), family],
         "model-index": [{"name": trained.label, "results": [{**task, "metrics": after}]}],
     }
-    rows = [f"| {step} | {mean:.2f} | {half:.2f} |" for step, mean, half, _ in summary.itertuples()]
+    rows = [
+        f"| {step} | {mean:.2f} | {f'{half:.2f}' if tasks > 1 else ''} |"
+        for step, mean, half, tasks in summary.itertuples()
+    ]
     first = curve.iloc[0][list(trained.env.task_parameters)]
     text = TEXT.format(
         label=trained.label,

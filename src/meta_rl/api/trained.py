@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
@@ -57,7 +58,7 @@ class Trained:
         gradient_steps: int = ...,
         episodes: int = ...,
         seed: int = ...,
-        inner_lr: Sequence[float] | None = ...,
+        inner_lr: Sequence[float] | float | None = ...,
     ) -> AdaptedPolicy: ...
 
     @overload
@@ -67,7 +68,7 @@ class Trained:
         gradient_steps: int = ...,
         episodes: int = ...,
         seed: int = ...,
-        inner_lr: Sequence[float] | None = ...,
+        inner_lr: Sequence[float] | float | None = ...,
     ) -> list[AdaptedPolicy]: ...
 
     def adapt(
@@ -76,7 +77,7 @@ class Trained:
         gradient_steps: int = 1,
         episodes: int = 40,
         seed: int = 0,
-        inner_lr: Sequence[float] | None = None,
+        inner_lr: Sequence[float] | float | None = None,
     ) -> AdaptedPolicy | list[AdaptedPolicy]:
         """Take policy-gradient steps on fresh episodes of a task, or of several at once.
 
@@ -86,7 +87,7 @@ class Trained:
             gradient_steps: How many; 0 for the policy as trained. One that never adapts takes none.
             episodes: Per task and gradient step, each as long as in training, or until it ends.
             seed: Decides the episodes' noise. As in evaluation: `curve` with this seed meets the same.
-            inner_lr: A rate a step, the last for all later ones; None for those of training.
+            inner_lr: A rate, or one a step, the last for all later ones; None for those of training.
 
         Returns:
             The adapted policy, or for several tasks a list of them.
@@ -95,16 +96,13 @@ class Trained:
             ValueError: for an environment or a task that does not fit the policy.
             NonFiniteError: if adaptation diverges.
         """
-        if episodes < 1 or gradient_steps < 0:
-            raise ValueError(
-                f"episodes must be at least 1 and gradient_steps 0, got {episodes}, {gradient_steps}"
-            )
+        how = _settings(gradient_steps, episodes, seed, inner_lr)
         own = OwnEnv(env_or_tasks, self._view) if isinstance(env_or_tasks, gym.Env) else None
         spaces = own.env if own else self._view  # whose actions the policy's are scaled to
         tasks = torch.zeros(1, 0) if own else self._rows(env_or_tasks)
         estimator, on_failure = self.loaded.data.estimator, self.loaded.data.on_failure
         sampler = (InTurn if own else Sampler)(own or self._view, episodes, estimator, on_failure)
-        params, returns = self._steps(sampler, tasks, gradient_steps, seed, inner_lr)
+        params, returns = self._steps(sampler, tasks, how)
         adapted = [
             AdaptedPolicy(
                 self.loaded.learner.policy,
@@ -124,7 +122,7 @@ class Trained:
         gradient_steps: int | None = None,
         episodes: int = 40,
         seed: int = 0,
-        inner_lr: Sequence[float] | None = None,
+        inner_lr: Sequence[float] | float | None = None,
     ) -> pd.DataFrame:
         """Returns after 0, 1, ... gradient steps, as `evaluate` measures them: the table of adaptation.csv.
 
@@ -135,8 +133,13 @@ class Trained:
             seed: Decides the tasks that are drawn, and the episodes' noise.
             inner_lr: As in `adapt`.
         """
-        rows = unseen_tasks(self.env, tasks, seed) if isinstance(tasks, int) else self._rows(tasks)
-        how = AdaptationSettings(gradient_steps, episodes, seed, inner_lr)
+        how = _settings(gradient_steps, episodes, seed, inner_lr)
+        if isinstance(tasks, Integral):
+            if tasks < 1:
+                raise ValueError(f"tasks must be at least 1, got {tasks}")
+            rows = unseen_tasks(self.env, int(tasks), seed)
+        else:
+            rows = self._rows(tasks)
         return self.loaded.adaptation_table(self.env, rows, how)
 
     def film(
@@ -146,7 +149,7 @@ class Trained:
         gradient_steps: int | None = 1,
         episodes: int = 40,
         seed: int = 0,
-        inner_lr: Sequence[float] | None = None,
+        inner_lr: Sequence[float] | float | None = None,
     ) -> list[Path]:
         """Film an episode before and after every gradient step on a task, or on several: MP4s, beside GIFs.
 
@@ -168,7 +171,7 @@ class Trained:
 
         Path(folder).mkdir(parents=True, exist_ok=True)
         rows = self._rows(tasks)
-        how = AdaptationSettings(gradient_steps, episodes, seed, inner_lr)
+        how = _settings(gradient_steps, episodes, seed, inner_lr)
         return write_videos(self.loaded, rows, len(rows), how, Path(folder))
 
     def push_to_hub(self, repo_id: str, curve: pd.DataFrame | None = None, private: bool = False) -> str:
@@ -196,15 +199,13 @@ class Trained:
         rows = [tasks] if _is_one(tasks) else tasks
         return torch.tensor([self.env.task_row(row) for row in rows], dtype=torch.float32)
 
-    def _steps(
-        self, sampler: Sampler, tasks: Tensor, asked: int, seed: int, rates: Sequence[float] | None
-    ) -> tuple[Params, np.ndarray]:
+    def _steps(self, sampler: Sampler, tasks: Tensor, how: AdaptationSettings) -> tuple[Params, np.ndarray]:
         """Parameters [N, ...] after the steps, and the returns [N, steps, K] of the episodes before each."""
-        learner, inner = self.loaded.learner, self.loaded.test_time(rates)
-        steps = self.loaded.gradient_steps(asked)
+        learner, inner = self.loaded.learner, self.loaded.test_time(how.inner_lr)
+        steps = self.loaded.gradient_steps(how.gradient_steps)
         if steps == 0:
             return repeat(learner.theta(), len(tasks)), np.zeros((len(tasks), 0, sampler.episodes))
-        streams = TaskStreams(seed, 0, Phase.EVALUATION_EPISODES)
+        streams = TaskStreams(how.seed, 0, Phase.EVALUATION_EPISODES)
         tasks = tasks.to(next(learner.policy.parameters()))
         pairs = [*adapt_policy(learner.policy, inner, sampler, tasks, steps - 1, streams)]
         collect = collector(learner.policy, sampler, tasks, streams)
@@ -215,7 +216,21 @@ class Trained:
         return params, torch.stack([episodes.returns for _, episodes in pairs], 1).numpy()
 
 
+def _settings(
+    gradient_steps: int | None, episodes: int, seed: int, inner_lr: Sequence[float] | float | None
+) -> AdaptationSettings:
+    """The same, checked. May raise a ValueError."""
+    if episodes < 1 or (gradient_steps or 0) < 0:
+        raise ValueError(
+            f"episodes must be at least 1 and gradient_steps 0, got {episodes}, {gradient_steps}"
+        )
+    rates = [float(inner_lr)] if isinstance(inner_lr, int | float) else inner_lr
+    return AdaptationSettings(gradient_steps, episodes, seed, rates)
+
+
 def _is_one(tasks: Any) -> bool:
-    """Whether this is one task, rather than several."""
+    """Whether this is one task, rather than several. May raise a ValueError."""
+    if np.ndim(tasks) == 0 and not isinstance(tasks, Mapping):
+        raise ValueError(f"expected a task or several of them, got {tasks!r}")
     numbers = (np.ndim(x) == 0 and not isinstance(x, Mapping) for x in tasks)
     return isinstance(tasks, Mapping) or all(numbers)

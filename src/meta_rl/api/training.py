@@ -1,5 +1,6 @@
 """meta_rl.train: a run as `meta-rl train` makes it, from Python."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ def train(config: str | Path, **overrides: Any) -> Trained:
         RuntimeError: if training has failed, as the printed line says.
         KeyboardInterrupt: if it was stopped by a signal; the run can be resumed.
     """
-    changes = [f"--{key}={value}" for key, value in flatten(overrides).items()]
+    changed = flatten(overrides)
+    texts = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in changed.items()}
+    changes = [f"--{key}={text}" for key, text in texts.items()]
     words = [f"--config={config}", *changes]
     with as_typed(COMMAND, "train", *words):
         args = normalise(words)

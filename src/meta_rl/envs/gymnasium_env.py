@@ -92,7 +92,7 @@ class GymnasiumEnv(BatchedEnv):
         tasks = low + (high - low) * share
         for column, name in enumerate(self.task_parameters):
             if name in self.task_choices:
-                tasks[:, column] = (low + (high - low + 1) * share).floor()[:, column]
+                tasks[:, column] = (low + ((high - low + 1) * share).floor())[:, column]
         return tasks
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:

@@ -30,7 +30,7 @@ class _Probe(BatchedEnv):
 
     def reset(self, tasks: Tensor, episodes: int, streams: TaskStreams) -> Tensor:
         self._target = tasks  # [N, 1], broadcasts over episodes
-        self._zeros = torch.zeros(len(tasks), episodes, 1, device=tasks.device)
+        self._zeros = tasks.new_zeros(len(tasks), episodes, 1)
         return self._zeros
 
     def _transition(self, reward: Tensor, terminated: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,5 +62,4 @@ class Bandit(ActionReward):
         super().__init__(horizon=1)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        observations, reward, _ = super().step(actions)
-        return observations, reward, torch.ones_like(reward, dtype=torch.bool)
+        return self._transition(-((actions[..., 0] - self._target) ** 2), terminated=True)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
+from meta_rl.evaluation.figures import RETURN
 from meta_rl.evaluation.statistics import mean_over_seeds, seeds_text
 from meta_rl.report.groups import Factor, Group, alongside, by_value, value_text
-from meta_rl.report.training_figures import OVER_SEEDS, RETURN, averaging, curves
+from meta_rl.report.training_figures import OVER_SEEDS, averaging, curves
 
 LAST = 10  # iterations whose mean is the final return
 EVALUATED = "Return on unseen tasks after one gradient step."

@@ -32,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _save(args.runs, args.evaluation, args.output, made_now(argv))
         for folder in args.redraw or [args.output]:
             _render(folder)
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}"
+        print(f"error: cannot write {where}; choose another --output", file=sys.stderr)
+        return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -89,10 +93,7 @@ def _save(runs: Sequence[Path], evaluation: str, output: Path, made: dict[str, A
     report = build(runs, evaluation, made)
     for line in report.skipped:
         print(line, file=sys.stderr)
-    try:
-        save(report, output)
-    except OSError as error:
-        raise UserError(f"output {output}: {error.strerror}; choose another --output") from None
+    save(report, output)
 
 
 def _render(output: Path) -> None:

@@ -59,7 +59,6 @@ class Verdict:
         word: The verdict.
         result: The numbers behind it; None where there is nothing to test with.
         remark: What the word and the numbers leave open, "" for nothing.
-        step: Number of gradient steps before the scores that are compared.
     """
 
     method: str
@@ -67,7 +66,6 @@ class Verdict:
     word: Word
     result: Comparison | None = None
     remark: str = ""
-    step: int = 1
 
 
 def compare(method: np.ndarray, reference: np.ndarray, margin: float) -> Comparison:

@@ -13,7 +13,7 @@ from meta_rl.report.groups import Group
 from meta_rl.report.runs import ENDS, RunResult
 
 STEP = 1  # gradient steps after which methods are judged
-OURS = "meta_rl.envs."  # nothing is published on anyone else's families, and their code is not run
+OUR_FAMILIES = "meta_rl.envs."  # nothing is published on anyone else's families, and their code is not run
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def find_published(runs: Sequence[RunResult]) -> Published:
     Whether it is comparable depends on the simulated robot, so the task family is built.
     """
     run = next((run for run in runs if run.evaluation is not None), None)
-    if run is None or run.evaluation is None or not run.env["class_path"].startswith(OURS):
+    if run is None or run.evaluation is None or not run.env["class_path"].startswith(OUR_FAMILIES):
         return Published()
     import torch  # here: a report without evaluations needs neither torch nor MuJoCo
 

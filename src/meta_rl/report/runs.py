@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from meta_rl.errors import UserError, one_line
-from meta_rl.run.directory import ADAPTATION, CONFIG, EVALUATED, METRICS, RECORD
+from meta_rl.run.directory import ADAPTATION, CONFIG, EVALUATED, METRICS, RECORD, saved_configs
 from meta_rl.run.messages import class_defaults
 from meta_rl.run.plain import family_arguments, flatten
 from meta_rl.run.record import read_starts
@@ -25,7 +25,7 @@ DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "rand
 REFERENCE = "MAML"  # the method that others are compared with
 ENDS = ("random", "oracle")  # define scores 0 and 1, and have no verdict themselves
 ITERATIONS = "iterations"  # the length of the training, which counts as a setting
-OURS = "meta_rl.algorithms."  # nobody else's code is loaded
+OUR_ALGORITHMS = "meta_rl.algorithms."  # nobody else's code is loaded
 
 
 class Unusable(Exception):
@@ -135,8 +135,7 @@ def read_run(path: Path, evaluation: str, skipped: list[str]) -> RunResult:
 def _trained(path: Path) -> RunResult:
     metrics = _read_metrics(path / METRICS)
     done = int(metrics["step"].iloc[-1])
-    numbered = path.glob("config-[0-9]*.yaml")
-    newest = max([path / CONFIG, *numbered], key=lambda file: (len(file.name), file.name))
+    newest = saved_configs(path)[-1]
     with reading(newest.name):
         text = newest.read_text("utf-8")
         config = yaml.safe_load(text)
@@ -195,7 +194,7 @@ def default_settings(class_path: str) -> dict[str, Any]:
     """
     from meta_rl import algorithms  # loads torch
 
-    cls = getattr(algorithms, class_path.removeprefix(OURS), None)
+    cls = getattr(algorithms, class_path.removeprefix(OUR_ALGORITHMS), None)
     return flatten(class_defaults(cls), "model") if cls else {}
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
+from meta_rl.evaluation.figures import RETURN
 from meta_rl.evaluation.statistics import mean_over_seeds, seeds_text
 from meta_rl.report.groups import Group
 
 POINTS = 200  # on a curve at most: more than a figure resolves
 OVER_SEEDS = "Mean over seeds; band: 95 % t-interval over seeds, for 3 or more."
-RETURN = "mean episode return"
 RETURNS = {"return_post": "after adaptation", "return_pre": "before adaptation"}
 AXES = {  # by the end of the key: the column of metrics.csv and its label
     "iterations": ("step", "iterations"),

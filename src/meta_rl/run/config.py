@@ -156,7 +156,7 @@ class MetaCLI(LightningCLI):
         self.config.name, self.config.ckpt_path = name, None
 
     @property
-    def default_logger(self) -> bool:
+    def tracked(self) -> bool:
         """Whether W&B records the run: unless the configuration names another logger than TensorBoard."""
         return self.config.trainer.logger in (None, True) or self.tensorboard
 
@@ -173,7 +173,7 @@ class MetaCLI(LightningCLI):
             raise UserError("trainer.enable_checkpointing: a run has checkpoints; see keep_checkpoints")
         self.trainer_defaults = {"callbacks": callbacks}
         logger = TensorBoard(root) if self.tensorboard else False
-        arguments: dict[str, Any] = {"logger": logger} if self.default_logger else {}
+        arguments: dict[str, Any] = {"logger": logger} if self.tracked else {}
         arguments |= self._limits()
         if self.config.trainer.plugins is None:
             arguments["plugins"] = [environment()]

@@ -119,12 +119,12 @@ class RunDirectory:
 
     def configs(self) -> list[Path]:
         """The saved configurations of all starts, the newest last."""
-        return sorted(self.path.glob("config*.yaml"), key=_number)
+        return saved_configs(self.path)
 
     def save_config(self, text: str) -> Path:
         """Keep this start's configuration beside those of the earlier starts."""
-        number = len(self.configs())
-        file = self.path / (f"config-{number}.yaml" if number else CONFIG)
+        earlier = self.configs()
+        file = self.path / (f"config-{_number(earlier[-1]) + 1}.yaml" if earlier else CONFIG)
         write_atomically(file, text.encode())
         return file
 
@@ -140,6 +140,11 @@ def remove(*files: Path) -> None:
     for file in files:
         with writing(file):
             file.unlink(missing_ok=True)
+
+
+def saved_configs(run: Path) -> list[Path]:
+    """The configurations of all starts in a run's directory, the newest last."""
+    return sorted([*run.glob(CONFIG), *run.glob("config-[0-9]*.yaml")], key=_number)
 
 
 def is_held(path: Path) -> bool:

@@ -76,7 +76,7 @@ class Progress(ProgressBar):
         parts += [text.format(metrics[name].item()) for name, text in shown.items() if name in metrics]
         if self.rejected:
             parts.append(f"{self.rejected} rejected")
-        if last > 0:
+        if last > 0 and step > self.first_step:
             left = (last - step) * (time.monotonic() - self.start) / (step - self.first_step)
             parts.append(f"{timedelta(seconds=round(left))} left")
         return "  ".join(parts)

@@ -6,7 +6,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from meta_rl.errors import UserError
 from meta_rl.run.files import write_atomically
+from meta_rl.run.shipped import CHECKOUT
 from meta_rl.threads import available_cores
 
 Outcome = Literal["done", "stopped", "failed"]
@@ -112,12 +112,15 @@ def machine() -> dict[str, str | int | float]:
     }
 
 
-def commit(environment: Mapping[str, str] = os.environ) -> str | None:
+def commit() -> str | None:
     """Git commit of the checkout that holds this package, `-dirty` after local changes; None outside one."""
-    git = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent)]
+    repository = CHECKOUT / ".git"
+    if not repository.exists():  # a package that is installed in somebody else's
+        return None
+    git = ["git", "--no-optional-locks", f"--git-dir={repository}", f"--work-tree={CHECKOUT}"]
     command = [*git, "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=dict(environment))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, cwd=CHECKOUT)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -73,6 +73,7 @@ class Session:
         self.config = cli.plain()
         self.record = Provenance(directory.record)
         self.stop = GracefulStop()
+        self.kept = False  # whether something of a failure is kept in the directory
         saving = Checkpointing(directory, options.checkpoint_every, options.keep_checkpoints, self.config)
         begin = LambdaCallback(on_train_start=self._begin)
         callbacks = [MetricsLog(directory), begin, Progress(), self.stop, saving]
@@ -132,7 +133,7 @@ class Session:
         finally:
             with handling(signal.SIG_IGN, signal.SIGINT):  # for the moment in which records are completed
                 code = self._end(code)
-                if fresh and not self.started:
+                if fresh and not self.started and not self.kept:
                     shutil.rmtree(self.directory.path, ignore_errors=True)
         return code
 
@@ -140,7 +141,7 @@ class Session:
         """Open the records of this start. Lightning calls it when nothing is left to be set up."""
         if not trainer.is_global_zero:
             return
-        if self.cli.default_logger:
+        if self.cli.tracked:
             with writing(self.directory.path):
                 wandb = tracking.start(self.directory, self.wandb_id, self.config)
                 trainer.loggers = [*trainer.loggers, *wandb]
@@ -220,6 +221,7 @@ class Session:
         iteration = error.dump.get("iteration", self.trainer.global_step) + 1
         rank = f"-rank-{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         file = self.directory.path / f"nonfinite-step-{iteration}{rank}.pt"
+        self.kept = True
         try:
             write_atomically(file, serialise(error.dump))
             return f"{error} in iteration {iteration}; see {file}"
