@@ -1,5 +1,6 @@
 """Where a run stops, and that it goes on from there, whichever limit it has."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -50,3 +51,16 @@ def test_time_that_is_used_up_is_a_limit_as_any_other(
     assert f"finished already, {done} iterations" in capsys.readouterr().out
     more = f"--trainer.max_steps={done + 1}"
     assert lab.train(more, "--trainer.max_time=00:01:00:00", "--ckpt_path=last") == 0
+
+
+def test_a_signal_just_before_the_records_are_completed_does_not_lose_them(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: Any) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr("meta_rl.run.session.handling", leave)
+    with pytest.raises(SystemExit):
+        lab.train()
+    (start,) = json.loads((lab.runs / "tiny/run.json").read_text())["starts"]
+    assert start["outcome"] == "done"

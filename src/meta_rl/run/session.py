@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import warnings
+from contextlib import ExitStack
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -128,10 +129,13 @@ class Session:
     def _lead(self, fresh: bool) -> int:
         """What the only process does, or the first of several: it keeps the run's records too."""
         code = 1
-        try:
-            code = self._fit()
-        finally:
-            with handling(signal.SIG_IGN, signal.SIGINT):  # for the moment in which records are completed
+        with ExitStack() as stack:
+            try:
+                try:
+                    code = self._fit()
+                finally:  # for the moment in which records are completed
+                    stack.enter_context(handling(signal.SIG_IGN, signal.SIGINT))
+            finally:  # also where a signal has come just before it was ignored
                 code = self._end(code)
                 if fresh and not self.started and not self.kept:
                     shutil.rmtree(self.directory.path, ignore_errors=True)
