@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+from axis import added
 
 from meta_rl.evaluation.statistics import summarise_adaptation
 
@@ -45,15 +46,6 @@ def returns_of(run: Path, metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(facts)
 
 
-def added(path: Path, new: list[pd.DataFrame], key: list[str]) -> pd.DataFrame:
-    """A committed table with new runs, in place of those of the same family, method and seed."""
-    old, rows = pd.read_csv(path), pd.concat(new, ignore_index=True)
-    known = old[KEY].apply(tuple, axis=1).isin(set(rows[KEY].apply(tuple, axis=1)))
-    table = pd.concat([old[~known], rows], ignore_index=True).sort_values(key, kind="stable")
-    table.to_csv(path, index=False)
-    return table
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=Path, default=Path("runs/families"))
@@ -68,8 +60,8 @@ def main() -> None:
         returns.append(returns_of(run, metrics).assign(**key))
         columns = metrics[["step", "env_steps", "return_pre", "return_post"]].round(3)
         training.append(columns.rename(columns={"step": "iteration"}).assign(**key))
-    table = added(args.output / "returns.csv", returns, [*KEY, "gradient_step"])
-    added(args.output / "training.csv", training, [*KEY, "iteration"])
+    table = added(args.output / "returns.csv", pd.concat(returns), [*KEY, "gradient_step"])
+    added(args.output / "training.csv", pd.concat(training), [*KEY, "iteration"])
     for (family, method, seed), rows in table.groupby(KEY, sort=False):
         cells = [f"{row.return_mean:.3g} ± {row.half_interval:.2g}" for row in rows.itertuples()]
         first = rows.iloc[0]

@@ -169,7 +169,6 @@ class Trained:
         """
         from meta_rl.evaluation.film import write_videos
 
-        Path(folder).mkdir(parents=True, exist_ok=True)
         rows = self._rows(tasks)
         how = _settings(gradient_steps, episodes, seed, inner_lr)
         return write_videos(self.loaded, rows, len(rows), how, Path(folder))

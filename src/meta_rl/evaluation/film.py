@@ -90,7 +90,7 @@ def write_videos(
         record(policy, params, tasks, TaskStreams(how.seed, 1, Phase.EVALUATION_SHOWN))
         for params in adapted_stages(policy, tasks, how)
     ]
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for old in (*folder.glob("task-*.mp4"), *folder.glob("task-*.gif")):
         old.unlink()
     files = []
