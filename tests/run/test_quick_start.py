@@ -7,11 +7,19 @@ from pathlib import Path
 TRAIN = """
 import sys
 from meta_rl.run.command import main
-from meta_rl.run.quick_start import COMPILER, UNUSED
+from meta_rl.run.quick_start import NOT_NEEDED
 assert main({args}) == 0
-assert not [name for name in (COMPILER, *UNUSED) if name in sys.modules]
+assert not [name for name in NOT_NEEDED if name in sys.modules]
 import matplotlib.pyplot, scipy.signal, torch._dynamo
 print(matplotlib.pyplot.figure.__name__, scipy.signal.hilbert.__name__, torch._dynamo.optimize.__name__)
+"""
+
+ANOTHER_LIGHTNING = """
+from meta_rl.run import quick_start
+quick_start.NOT_NEEDED += ("lightning_utilities",)  # which Lightning cannot do without
+quick_start.import_lightning()
+from lightning.pytorch import Trainer
+print(Trainer.__module__)
 """
 
 
@@ -37,3 +45,7 @@ def test_what_is_logged_reaches_callbacks_and_loggers(tmp_path: Path) -> None:
     assert (tmp_path / "x/checkpoints/best.ckpt").exists()
     (logged,) = (tmp_path / "logged").rglob("metrics.csv")
     assert "return_post" in logged.read_text()
+
+
+def test_what_lightning_needs_is_imported_after_all() -> None:
+    assert run(ANOTHER_LIGHTNING) == "lightning.pytorch.trainer.trainer"

@@ -6,10 +6,36 @@ of that import their names stand for placeholders. Whoever imports them afterwar
 """
 
 import sys
-from unittest.mock import MagicMock
+from types import FunctionType, ModuleType
+from typing import Any
 
-UNUSED = ("matplotlib", "matplotlib.axes", "matplotlib.pyplot", "scipy.signal")
-COMPILER = "torch._dynamo"
+NOT_NEEDED = (
+    "matplotlib",
+    "matplotlib.axes",
+    "matplotlib.pyplot",
+    "scipy.signal",
+    "torch._dynamo",
+)
+
+
+class _AnyType(type):
+    """Of a class that is its own attributes, and as a decorator leaves a function as it is."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return args[0] if args and isinstance(args[0], FunctionType) else cls
+
+
+class _Anything(metaclass=_AnyType): ...
+
+
+class _Placeholder(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_Anything, name)
 
 
 def import_lightning() -> None:
@@ -18,20 +44,20 @@ def import_lightning() -> None:
         return
     import torch
 
-    placeholders = {name: MagicMock() for name in UNUSED}
-    placeholders[COMPILER] = MagicMock(
-        OptimizedModule=type("OptimizedModule", (), {}),  # which Lightning asks for by `isinstance`
-        disable=lambda function=None, *_, **__: function,  # a decorator
-    )
-    placeholders = {name: module for name, module in placeholders.items() if name not in sys.modules}
-    sys.modules |= placeholders
+    hidden = [name for name in NOT_NEEDED if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = _Placeholder(name)
     try:
         import lightning.pytorch  # noqa: F401
+    except Exception:  # a version that needs more of them is imported as usual, by whoever needs it
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in ("lightning", "torchmetrics"):
+                del sys.modules[name]
     finally:
-        for name in placeholders:
+        for name in hidden:
             del sys.modules[name]
-    # Optimizers would load the compiler at their first use, to be left out of compiled code. They look for
-    # what they made of a method before, and take that instead.
+    # Optimizers would load torch.compile's machinery at their first use, to be left out of compiled code.
+    # They look for what they made of a method before, and take that instead.
     for method in vars(torch.optim.Optimizer).values():
         plain = getattr(method, "__wrapped__", None)
         if plain is not None:
