@@ -183,6 +183,17 @@ class Fragile(FOMAML):
         super().training_step(batch, batch_idx)
 
 
+class Shaky(Fragile):
+    """Its ranks abort while they end, whatever they end with."""
+
+    def setup(self, stage: str) -> None:
+        import atexit
+        import os
+
+        if ranks.size() > 1:
+            atexit.register(os.abort)
+
+
 class Impatient(FOMAML):
     """Gets a signal while the experiment is still being set up."""
 

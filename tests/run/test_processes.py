@@ -108,6 +108,32 @@ def test_a_mistake_that_every_rank_meets_is_one_line(lab: Any, start: Start) -> 
     assert not (lab.runs / "fragile").exists()
 
 
+def test_what_a_rank_has_told_counts_however_it_ends(lab: Any, start: Start) -> None:
+    model = FRAGILE | {"class_path": "plugins.Shaky"}
+    lab.write("fragile.yaml", model=model, trainer={**SIX, "devices": 2}, checkpoint_every=1)
+    done = start("", "--trainer.max_epochs=0")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: trainer: nothing was trained")
+
+
+RANK = """
+import atexit, sys, threading, time
+from torch import distributed
+from meta_rl.run.program import end
+distributed.init_process_group("gloo", init_method=sys.argv[1], rank=0, world_size=1)
+threading.Thread(target=time.sleep, args=(600,)).start()
+atexit.register(print, "a hook")
+print("the last line")
+end(3)
+"""
+
+
+def test_a_rank_does_not_wait_for_threads_when_it_ends(tmp_path: Path) -> None:
+    call = [sys.executable, "-c", RANK, f"file://{tmp_path}/store"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "the last line\na hook\n"), done.stderr
+
+
 def test_uneven_shares_are_refused(refused: Callable[..., str]) -> None:
     assert refused("--trainer.devices=3", "--trainer.accelerator=cpu") == (
         "data.meta_batch_size: 2 tasks cannot be shared out evenly to 3 processes; "

@@ -1,6 +1,5 @@
 """meta-rl: which program the command line means. Imports nothing heavy."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,7 +10,7 @@ import meta_rl
 from meta_rl import threads
 from meta_rl.cli import completion
 from meta_rl.run import streams
-from meta_rl.run.program import COMMAND
+from meta_rl.run.program import COMMAND, end
 from meta_rl.run.shipped import nearest
 
 # Each of these modules has a `main(argv)` that returns an exit code.
@@ -67,6 +66,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def script() -> NoReturn:
     """What the installed command calls."""
-    code = main()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is nothing left to be stopped
-    sys.exit(code)
+    end(main())

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from meta_rl import threads
 from meta_rl.errors import raised_in
@@ -35,7 +35,7 @@ SECONDS_TO_STOP = 24 * 3600  # after a signal: however long an iteration takes
 def fail(reason: str, code: int) -> int:
     """Say why the program ends, in one line; return its exit code. A rank tells its agent instead."""
     if launched():
-        content = {"message": reason, "timestamp": int(time.time())}
+        content = {"message": reason, "code": code, "timestamp": int(time.time())}
         Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(content), "utf-8")
     else:
         print(f"error: {reason}", file=sys.stderr, flush=True)
@@ -89,9 +89,9 @@ def _explain(error: "ChildFailedError", size: int, directory: "RunDirectory") ->
         error.failures.items(),
         key=lambda item: (not told[item[0]], item[1].exitcode == LOST, item[1].timestamp),
     )
+    if told[rank]:  # whatever has become of it since
+        return fail(str(first.message), cast(dict, first.error_file_data)["code"])
     code = first.exitcode
-    if told[rank]:
-        return fail(str(first.message), code)
     if code > 128:  # stopped by a signal, as rank 0 has said
         return code
     how = f"by {first.signal_name()}" if code < 0 else f"with exit code {code}"

@@ -1,9 +1,13 @@
 """How this process was started, by a script of a checkout or the installed command, and how to repeat it."""
 
+import atexit
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 COMMAND = "meta-rl"
 MODULE = "meta_rl.cli"  # the same as a module: `python -m meta_rl.cli`
@@ -46,3 +50,20 @@ def sibling(name: str) -> list[str]:
 def usage(name: str) -> str:
     """The same, as the first words of its help."""
     return f"{COMMAND} {name}" if installed() else f"{name}.py"
+
+
+def end(code: int) -> NoReturn:
+    """End the program, which has nothing left that a signal could stop.
+
+    A rank does not wait for Python to be taken down: threads of its process group that are still there then
+    may abort it.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
