@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from helpers import adaptation
-from meta_rl.evaluation.statistics import normalised_scores, summarise, summarise_adaptation, t_quantile
+from meta_rl.evaluation.scores import normalised_scores
+from meta_rl.evaluation.statistics import summarise, summarise_adaptation, t_quantile
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from meta_rl.charts.chart import Chart, Panel, Series
-from meta_rl.report.equivalence import Comparison, Verdict, Word
+from meta_rl.evaluation.equivalence import Comparison, Verdict, Word
 from meta_rl.report.files import Report
 from meta_rl.report.tables import RunRecord, Table
 

@@ -8,11 +8,12 @@ import pytest
 from directories import adaptation, config, metrics, untrained, write_evaluation, write_run, write_study
 
 from meta_rl.charts.chart import Chart, Series
+from meta_rl.evaluation.scores import ScoreRange
 from meta_rl.report.ablation_figures import ablation_charts
 from meta_rl.report.choose import collect
 from meta_rl.report.evaluation_figures import adaptation_charts, task_axis, task_charts
 from meta_rl.report.groups import Group, find_factors, group_runs, reference_groups
-from meta_rl.report.normalisation import Published, ScoreRange, score_samples
+from meta_rl.report.normalisation import Published, score_samples
 from meta_rl.report.score_figures import score_charts
 from meta_rl.report.timing import timing_charts
 from meta_rl.report.training_figures import learning_charts, second_order_charts

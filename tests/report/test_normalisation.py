@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from directories import by_method, config, untrained, write_evaluation, write_run, write_study
 
+from meta_rl.evaluation.scores import ScoreRange
 from meta_rl.report.choose import collect
 from meta_rl.report.normalisation import (
     Published,
-    ScoreRange,
     find_published,
     find_score_range,
     score_samples,

@@ -17,7 +17,8 @@ from meta_rl.evaluation.evaluate import make_output
 from meta_rl.evaluation.figures import plot_comparison
 from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy, load_run
 from meta_rl.evaluation.published import published_for, published_scores_for
-from meta_rl.evaluation.statistics import normalised_scores, summarise_adaptation
+from meta_rl.evaluation.scores import normalised_scores
+from meta_rl.evaluation.statistics import summarise_adaptation
 from meta_rl.run.plain import family_arguments
 
 Policies = Mapping[str, LoadedPolicy]  # by label

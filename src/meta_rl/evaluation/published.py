@@ -6,6 +6,7 @@ import pandas as pd
 from torch import Tensor
 
 from meta_rl.envs import BatchedEnv
+from meta_rl.evaluation.scores import ScoreRange
 
 
 def published_returns(task: str) -> pd.DataFrame:
@@ -31,8 +32,8 @@ def published_scores_for(env: BatchedEnv, tasks: Tensor) -> pd.DataFrame | None:
 
 
 def as_scores(published: pd.DataFrame) -> pd.DataFrame:
-    """(return - random's) / (oracle's - random's), where random has not adapted, on a table of returns."""
-    unadapted = published.query("gradient_steps == 0").set_index("method")["mean_return"]
-    gap = unadapted["oracle"] - unadapted["random"]
-    score = (published["mean_return"] - unadapted["random"]) / gap
-    return published.assign(mean_return=score, standard_error=published["standard_error"] / gap)
+    """Published returns as scores between the published random policy and the published oracle."""
+    ends = ScoreRange.published(published)
+    scores = ends.normalise(published["mean_return"].to_numpy(float))
+    error = published["standard_error"] / (ends.oracle - ends.random)
+    return published.assign(mean_return=scores, standard_error=error)

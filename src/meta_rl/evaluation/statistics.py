@@ -55,27 +55,6 @@ def summarise_adaptation(frame: pd.DataFrame) -> pd.DataFrame:
     return summarise(frame, "gradient_step", "return_mean")
 
 
-def normalised_scores(returns: pd.DataFrame, random: np.ndarray, oracle: np.ndarray) -> pd.DataFrame:
-    """(mean return - random's) / (oracle's - random's), with the half width of its 95 % interval over tasks.
-
-    Numerator and denominator are means over the same tasks, so what makes a task hard for everyone largely
-    cancels. The interval is that of a ratio of means, linearised (Cochran 1977, chapter 6).
-
-    Args:
-        returns: Mean return of every task (rows) after every gradient step (columns).
-        random: [N] return of the random policy on each task.
-        oracle: [N] return of the oracle on each task; higher than random's on average.
-
-    Returns:
-        One row for each gradient step (the index), with the columns mean and half_width.
-    """
-    gain, gap = returns.sub(random, axis=0), oracle - random
-    score = gain.mean() / gap.mean()
-    residual = gain - np.outer(gap, score)
-    error = residual.std() / np.sqrt(len(gap)) / gap.mean()
-    return pd.DataFrame({"mean": score, "half_width": t_quantile(len(gap) - 1) * error})
-
-
 def over_seeds(statistic: Statistic, *samples: np.ndarray) -> Interval:
     """A statistic with its interval over seeds, for the tasks as they are: a jackknife with Student's t.
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
+from meta_rl.evaluation.equivalence import verdicts
 from meta_rl.report.ablation_figures import ablation_charts
 from meta_rl.report.choose import collect
-from meta_rl.report.equivalence import verdicts
 from meta_rl.report.evaluation_figures import adaptation_charts, task_charts
 from meta_rl.report.files import Report
 from meta_rl.report.groups import Factor, Group, find_factors, group_runs, reference_groups

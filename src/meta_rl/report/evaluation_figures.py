@@ -7,9 +7,10 @@ import pandas as pd
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
 from meta_rl.evaluation.figures import RETURN, SCORE, STEPS, published_series
+from meta_rl.evaluation.scores import ScoreRange
 from meta_rl.evaluation.statistics import mean_of_tasks, mean_over_seeds, seeds_text
 from meta_rl.report.groups import Group
-from meta_rl.report.normalisation import STEP, Published, ScoreRange
+from meta_rl.report.normalisation import STEP, Published
 
 ADAPTATION_CAPTION = (
     "Mean return on unseen tasks after adapting to each of them, with fresh episodes before each gradient "

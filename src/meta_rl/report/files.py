@@ -12,7 +12,7 @@ from pydantic import InstanceOf, TypeAdapter
 
 from meta_rl.charts.chart import Chart, from_csv, to_csv
 from meta_rl.errors import UserError
-from meta_rl.report.equivalence import Verdict
+from meta_rl.evaluation.equivalence import Verdict
 from meta_rl.report.tables import RunRecord, Table
 
 FORMAT = 2  # of report.json

@@ -2,35 +2,18 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from meta_rl.errors import one_line
+from meta_rl.evaluation.scores import ENDS, ScoreRange
 from meta_rl.report.groups import Group
-from meta_rl.report.runs import ENDS, RunResult
+from meta_rl.report.runs import RunResult
 
 STEP = 1  # gradient steps after which methods are judged
 OUR_FAMILIES = "meta_rl.envs."  # nothing is published on anyone else's families, and their code is not run
-
-
-@dataclass(frozen=True)
-class ScoreRange:
-    """The mean returns without adaptation that count as scores 0 and 1.
-
-    Attributes:
-        random: Return of the random policy, score 0.
-        oracle: Return of the oracle, score 1; higher than `random`.
-    """
-
-    random: float
-    oracle: float
-
-    def normalise(self, returns: np.ndarray) -> np.ndarray:
-        """(return - random's) / (oracle's - random's), for returns of any shape."""
-        return (returns - self.random) / (self.oracle - self.random)
 
 
 class Published(NamedTuple):
@@ -54,20 +37,17 @@ def find_score_range(groups: Mapping[str, Group], published: Published) -> tuple
     ends = {method: groups[method] for method in ENDS if method in groups and groups[method].evaluations}
     missing = " and ".join(f"an evaluated {method}" for method in ENDS if method not in ends)
     if not missing:
-        random, oracle = (float(ends[method].returns_after(0).mean()) for method in ENDS)
+        found = ScoreRange(*(float(ends[method].returns_after(0).mean()) for method in ENDS))
         source = "of these runs"
     elif published.returns is not None:
-        rows = published.returns.query("gradient_steps == 0")
-        unadapted = dict(zip(rows["method"], rows["mean_return"].to_numpy(float), strict=True))
-        random, oracle = (unadapted[method] for method in ENDS)
-        source = "published"
+        found, source = ScoreRange.published(published.returns), "published"
     else:
         return None, f"No normalised scores, hence no verdicts: {missing} is missing among the runs."
-    if not oracle > random:
+    if not found.oracle > found.random:
         return None, "No normalised scores, hence no verdicts: the oracle is no better than random."
-    return ScoreRange(random, oracle), (
+    return found, (
         f"Normalised scores: 0 is the mean return of the random policy without adaptation "
-        f"({random:.4g}), 1 that of the oracle ({oracle:.4g}), {source}."
+        f"({found.random:.4g}), 1 that of the oracle ({found.oracle:.4g}), {source}."
     )
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from tqdm import tqdm
 
 from meta_rl.charts.draw import draw, specification
-from meta_rl.report.equivalence import MARGIN
+from meta_rl.evaluation.equivalence import MARGIN
 from meta_rl.report.files import FIGURES, Report, figure_files, load
 
 ASSETS = Path(__file__).parent / "assets"

@@ -22,8 +22,6 @@ from meta_rl.run.record import read_starts
 METRICS_COLUMNS = ["step", "return_pre", "return_post", "env_steps", "time_sampling", "time_update"]
 # The names of classes in figures and tables, where they differ.
 DISPLAY_NAMES = {"Pretrained": "pretrained", "Oracle": "oracle", "Random": "random", "ESMAML": "ES-MAML"}
-REFERENCE = "MAML"  # the method that others are compared with
-ENDS = ("random", "oracle")  # define scores 0 and 1, and have no verdict themselves
 ITERATIONS = "iterations"  # the length of the training, which counts as a setting
 OUR_ALGORITHMS = "meta_rl.algorithms."  # nobody else's code is loaded
 

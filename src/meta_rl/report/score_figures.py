@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
+from meta_rl.evaluation.equivalence import REFERENCE
+from meta_rl.evaluation.scores import ENDS
 from meta_rl.evaluation.statistics import (
     Interval,
     iqm,
@@ -16,7 +18,6 @@ from meta_rl.evaluation.statistics import (
     probability_of_improvement,
     seeds_text,
 )
-from meta_rl.report.runs import ENDS, REFERENCE
 
 THRESHOLDS = 101  # of performance profiles
 AFTER = "after one gradient step"

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from meta_rl.evaluation.equivalence import REFERENCE, verdicts
+from meta_rl.evaluation.scores import ScoreRange
 from meta_rl.evaluation.statistics import Interval, iqm, mean_of_tasks, mean_over_seeds
 from meta_rl.report.ablation_figures import final_returns
-from meta_rl.report.equivalence import verdicts
 from meta_rl.report.groups import Factor, Group
-from meta_rl.report.normalisation import STEP, ScoreRange, score_samples
-from meta_rl.report.runs import ITERATIONS, REFERENCE, RunResult
+from meta_rl.report.normalisation import STEP, score_samples
+from meta_rl.report.runs import ITERATIONS, RunResult
 
 
 @dataclass(frozen=True)

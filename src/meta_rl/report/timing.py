@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from meta_rl.charts.chart import Chart, Panel, Series, series_data
+from meta_rl.evaluation.equivalence import REFERENCE
 from meta_rl.evaluation.statistics import Interval, mean_over_seeds, over_seeds, seeds_text, shown
 from meta_rl.report.groups import Group
-from meta_rl.report.runs import REFERENCE
 
 PARTS = {"sampling": "time_sampling", "update": "time_update", "both": "seconds"}  # columns of metrics.csv
 CAPTION = (

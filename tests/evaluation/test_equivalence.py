@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from meta_rl.report.equivalence import Verdict, compare, seeds_needed, verdicts
+from meta_rl.evaluation.equivalence import Verdict, compare, seeds_needed, verdicts
 
 FIVE = np.arange(1.0, 6.0)  # two such samples: standard error of the difference 1, 8 degrees of freedom
 

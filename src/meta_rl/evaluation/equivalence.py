@@ -8,8 +8,9 @@ import numpy as np
 from scipy.stats import t as student_t
 from scipy.stats import ttest_ind
 
-from meta_rl.report.runs import ENDS, REFERENCE
+from meta_rl.evaluation.scores import ENDS
 
+REFERENCE = "MAML"  # the method that others are compared with
 MARGIN = 0.05  # of normalised scores: smaller differences do not matter
 ALPHA = 0.05  # level of the tests
 POWER, OFTEN = 0.8, "4 times out of 5"  # of `seeds_needed`
