@@ -1,11 +1,15 @@
 """The files around the package: citation, checks of pull requests, container. They say what is so."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
 import meta_rl
 
@@ -57,3 +61,45 @@ def test_every_extra_is_named_where_it_is_missed(extra: str) -> None:
     texts = [file.read_text() for file in (ROOT / "src").rglob("*.py")]
     assert any(f"pip install 'meta_rl[{extra}]'" in text for text in texts)
     assert f"`{extra}`" in (ROOT / "docs/guide/install.md").read_text()
+
+
+BARE = """
+import sys
+from packaging.utils import canonicalize_name
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, *where):
+        return None if name.partition(".")[0] in {missing} else self.finder.find_spec(name, *where)
+
+    def find_distributions(self, *context):
+        found = getattr(self.finder, "find_distributions", lambda *_: ())(*context)
+        return [one for one in found if canonicalize_name(one.name) in {pinned}]
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+from meta_rl.evaluation.command import main as evaluate
+from meta_rl.report.command import main as report
+from meta_rl.run.command import main as train
+
+assert train([*{small}, "--runs_dir={runs}", "--name=x"]) == 0
+assert evaluate(["--checkpoint={runs}/x/checkpoints/last.ckpt", "--num_tasks=2", "--episodes=2"]) == 0
+assert report(["{runs}", "--output={runs}/report"]) == 0
+"""
+
+
+def test_the_programs_need_nothing_but_the_first_requirements(tmp_path: Path) -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = {canonicalize_name(re.split(r"[\[=]", line)[0]) for line in lines if "==" in line} | {"meta-rl"}
+    modules = {name: set(map(canonicalize_name, own)) for name, own in packages_distributions().items()}
+    missing = {name for name, own in modules.items() if not own & pinned}
+    assert {"matplotlib", "pytest"} <= missing
+    small = ["--config=conf/fomaml_point_mass.yaml", "--trainer.max_steps=1"]
+    small += ["--data.meta_batch_size=2", "--data.fast_batch_size=2"]
+    program = BARE.format(missing=missing, pinned=pinned, small=small, runs=tmp_path)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
