@@ -31,6 +31,7 @@ class Comparison:
         p: The larger p-value of the two one-sided tests.
         margin: The margin of the tests.
         seeds: Number of seeds of the method and of the reference.
+        level: Of the tests; if it is not 5 %, the intervals are those of 1 - 2 level and of 1 - level.
     """
 
     difference: float
@@ -39,11 +40,12 @@ class Comparison:
     p: float
     margin: float
     seeds: tuple[int, int]
+    level: float = ALPHA
 
     @property
     def word(self) -> Word:
         """The verdict in a word, as `verdicts` defines it."""
-        if self.p < ALPHA:
+        if self.p < self.level:
             return "equivalent"
         if self.outer[0] <= 0 <= self.outer[1]:
             return "undecided"
@@ -69,7 +71,7 @@ class Verdict:
     remark: str = ""
 
 
-def compare(method: np.ndarray, reference: np.ndarray, margin: float) -> Comparison:
+def compare(method: np.ndarray, reference: np.ndarray, margin: float, level: float = ALPHA) -> Comparison:
     """Two one-sided tests (Schuirmann 1987) that two means differ by less than the margin.
 
     Seeds are not paired, even if both sides have the same: different updates soon leave little of what a
@@ -80,11 +82,12 @@ def compare(method: np.ndarray, reference: np.ndarray, margin: float) -> Compari
         method: Mean scores over tasks [seeds]; at least 2 seeds, not all equal.
         reference: The same for the reference [seeds of the reference].
         margin: Largest difference that does not matter, in units of the scores; positive.
+        level: Of the tests, in (0, 0.5).
     """
     above: Any = ttest_ind(method + margin, reference, equal_var=False, alternative="greater")
     below: Any = ttest_ind(method - margin, reference, equal_var=False, alternative="less")
     welch: Any = ttest_ind(method, reference, equal_var=False)
-    inner, outer = welch.confidence_interval(1 - 2 * ALPHA), welch.confidence_interval(1 - ALPHA)
+    inner, outer = welch.confidence_interval(1 - 2 * level), welch.confidence_interval(1 - level)
     return Comparison(
         difference=float(method.mean() - reference.mean()),
         inner=(float(inner.low), float(inner.high)),
@@ -92,19 +95,22 @@ def compare(method: np.ndarray, reference: np.ndarray, margin: float) -> Compari
         p=float(max(above.pvalue, below.pvalue)),
         margin=margin,
         seeds=(len(method), len(reference)),
+        level=level,
     )
 
 
-def seeds_needed(method: np.ndarray, reference: np.ndarray, margin: float) -> int | None:
+def seeds_needed(
+    method: np.ndarray, reference: np.ndarray, margin: float, level: float = ALPHA
+) -> int | None:
     """Seeds per method that show equivalence in 80 % of attempts, with equal means and spreads as observed.
 
-    The smallest n with (t_0.95 + t_0.9) * sqrt((s1**2 + s2**2) / n) <= margin, at 2 n - 2 degrees of freedom
-    (Julious 2004, *Sample sizes for clinical trials with normal data*). None beyond 1000. Arguments are those
-    of `compare`.
+    The smallest n with (t_{1 - level} + t_0.9) * sqrt((s1**2 + s2**2) / n) <= margin, at 2 n - 2 degrees of
+    freedom (Julious 2004, *Sample sizes for clinical trials with normal data*). None beyond 1000. Arguments
+    are those of `compare`.
     """
     n = np.arange(2, MOST_SEEDS + 1)
     error = np.sqrt((method.var(ddof=1) + reference.var(ddof=1)) / n)
-    reach = student_t.ppf(1 - ALPHA, 2 * n - 2) + student_t.ppf((1 + POWER) / 2, 2 * n - 2)
+    reach = student_t.ppf(1 - level, 2 * n - 2) + student_t.ppf((1 + POWER) / 2, 2 * n - 2)
     enough = n[reach * error <= margin]
     return int(enough[0]) if len(enough) else None
 

@@ -1,0 +1,94 @@
+"""The evidence's tables and verdicts (results/evidence.py) against its protocol, by hand."""
+
+import gzip
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_ind
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Any:
+    spec = importlib.util.spec_from_file_location("evidence", ROOT / "results/evidence.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def kept(folder: Path, name: str, curve: list[float], after: float | None, outcome: str = "done") -> None:
+    """A run on ant_dir as results/collect.sh keeps it; on its two tasks it returns `after` -+ 10."""
+    run = folder / "evidence_1_maml_fomaml" / name
+    (run / "evaluation").mkdir(parents=True)
+    seed = int(name.split("-")[0].removeprefix("seed"))
+    (run / "config.yaml").write_text(f"name: {name}\nseed_everything: {seed}\n")
+    (run / "run.json").write_text(json.dumps({"starts": [{"commit": "abc", "outcome": outcome}]}))
+    steps = np.arange(1, len(curve) + 1)
+    columns = {"step": steps, "env_steps": steps * 1e6, "return_post": curve}
+    text = pd.DataFrame({**columns, "time_sampling": 2700.0, "time_update": 900.0}).to_csv(index=False)
+    (run / "metrics.csv.gz").write_bytes(gzip.compress(text.encode()))
+    if after is not None:
+        returns = [0.0, 6.0, after - 10, after + 10]
+        table = {"task": [0, 1, 0, 1], "gradient_step": [0, 0, 1, 1], "return_mean": returns}
+        pd.DataFrame(table).to_csv(run / "evaluation/adaptation.csv", index=False)
+
+
+def test_a_run_by_hand(evidence: Any, tmp_path: Path) -> None:
+    # A score of 0.8 is a return of 3.11 + 0.8 * (524.8 - 3.11) = 420.46.
+    kept(tmp_path, "seed11-maml_ant_dir", [0.0] + [430.0] * 9 + [420.0] + [435.0] * 4, 524.8)
+    kept(tmp_path, "seed12-maml_ant_dir", [400.0] * 15, 3.11)
+    kept(tmp_path, "seed13-maml_ant_dir", [0.0] * 3, None, outcome="failed")
+    kept(tmp_path, "seed14-maml_ant_dir", [0.0] * 3, None, outcome="stopped")
+    table = evidence.runs_table(tmp_path)
+    assert list(table["seed"]) == [11, 12, 13]  # the fourth is not finished
+    assert table["score"].tolist() == pytest.approx([1, 0, 0])
+    first = table.iloc[0]
+    assert (first["return_0"], first["return_1"]) == pytest.approx((3, 524.8))
+    assert first["half_width_1"] == pytest.approx(12.7062 * 10, rel=1e-5)  # two tasks
+    assert (first["million_steps"], first["hours"]) == (15, 15)
+    assert (first["million_steps_to_0.8"], first["hours_to_0.8"]) == (11, 11)
+    assert table["million_steps_to_0.8"].isna().tolist() == [False, True, True]
+
+
+def looks(evidence: Any, maml: np.ndarray, fomaml: np.ndarray) -> pd.DataFrame:
+    rows = [
+        {"family": "ant_dir", "method": method, "seed": seed, "score": score}
+        for method, sample in (("maml", maml), ("fomaml", fomaml))
+        for seed, score in enumerate(sample, 11)
+    ]
+    return evidence.verdicts_table(pd.DataFrame(rows))
+
+
+SPREAD = np.array([-0.03, 0.01, 0.02, 0.0, 0.01, -0.01, 0.02, -0.02])
+
+
+def test_there_is_no_look_before_four_seeds_of_both(evidence: Any) -> None:
+    assert looks(evidence, 1 + SPREAD[:4], 1 + SPREAD[:3]).empty
+    assert len(looks(evidence, 1 + SPREAD[:7], 1 + SPREAD[:7])) == 1
+    assert len(looks(evidence, 1 + SPREAD, 1 + SPREAD)) == 2
+
+
+def test_the_levels_of_the_looks(evidence: Any) -> None:
+    table = looks(evidence, 1 + SPREAD, 0.98 + SPREAD)
+    for (_, row), seeds, level in zip(table.iterrows(), (4, 8), (0.02, 0.03), strict=True):
+        a, b = 0.98 + SPREAD[:seeds], 1 + SPREAD[:seeds]
+        welch = ttest_ind(a, b, equal_var=False)
+        inner = welch.confidence_interval(1 - 2 * level)
+        outer = welch.confidence_interval(1 - level)
+        assert (row["low"], row["high"]) == pytest.approx((inner.low, inner.high))
+        assert (row["low_outer"], row["high_outer"]) == pytest.approx((outer.low, outer.high))
+        assert (row["seeds"], row["level"], row["verdict"]) == (seeds, level, "equivalent")
+
+
+def test_a_verdict_of_the_first_look_stands(evidence: Any) -> None:
+    later = np.array([0.0] * 4 + [0.6] * 4)
+    assert list(looks(evidence, 1 + SPREAD, 0.7 + SPREAD + later)["verdict"]) == ["worse", "worse"]
+    assert list(looks(evidence, 1 + SPREAD, 1 + 20 * SPREAD)["verdict"]) == ["undecided", "undecided"]
