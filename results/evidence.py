@@ -7,7 +7,6 @@ evidence/verdicts.csv  one row per family and look that is reached
 evidence/README.md     the table of runs in it
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,9 @@ from meta_rl.evaluation.equivalence import Comparison, compare, seeds_needed
 from meta_rl.evaluation.published import published_returns
 from meta_rl.evaluation.scores import ScoreRange
 from meta_rl.evaluation.statistics import summarise_adaptation
+from meta_rl.report.runs import timed
+from meta_rl.run.directory import ADAPTATION, CONFIG, EVALUATION, METRICS, RECORD
+from meta_rl.run.record import read_starts
 
 EVIDENCE = Path(__file__).parent / "evidence"
 FAMILIES = ("ant_dir", "ant_vel", "cheetah_dir", "cheetah_vel")
@@ -32,37 +34,31 @@ BEGIN, END = "<!-- runs: results/evidence.py writes this -->", "<!-- end of runs
 
 def runs_table(folder: Path) -> pd.DataFrame:
     """A row for each run in the sweeps' folders that has been evaluated, or has failed."""
-    rows = [row_of(run) for run in sorted(folder.glob("evidence_*/*-*")) if counts(run)]
-    table = pd.DataFrame(rows)
+    found = [row_of(run) for run in sorted(folder.glob("evidence_*/*-*"))]
+    table = pd.DataFrame([row for row in found if row])
     place = {"family": FAMILIES.index, "method": METHODS.index, "seed": int}
     return table.sort_values([*place], key=lambda column: column.map(place[str(column.name)]), kind="stable")
 
 
-def counts(run: Path) -> bool:
-    """Whether the protocol takes the run for finished."""
-    starts = json.loads((run / "run.json").read_text())["starts"]
-    return (run / "evaluation/adaptation.csv").exists() or starts[-1]["outcome"] == "failed"
-
-
 def row_of(run: Path) -> dict[str, Any]:
-    """What runs.csv says of a run. A failed one without an evaluation has a score of 0."""
-    config = yaml.safe_load((run / "config.yaml").read_text())
+    """What runs.csv says of a run, {} if it is not finished. A failed one without an evaluation scores 0."""
+    starts, evaluation = read_starts(run / RECORD), run / EVALUATION / ADAPTATION
+    if not (evaluation.exists() or starts[-1]["outcome"] == "failed"):
+        return {}
+    config = yaml.safe_load((run / CONFIG).read_text())
     method, family = config["name"].split("-")[-1].split("_", 1)
     ends = ScoreRange.published(published_returns(family))
-    metrics = pd.read_csv(run / "metrics.csv.gz")
-    starts = json.loads((run / "run.json").read_text())["starts"]
-    hours = (metrics["time_sampling"] + metrics["time_update"]).cumsum() / 3600
+    metrics = timed(pd.read_csv(run / f"{METRICS}.gz"))
     row: dict[str, Any] = {
         "family": family,
         "method": method,
         "seed": config["seed_everything"],
         "commit": starts[0]["commit"],
         "iterations": len(metrics),
-        "million_steps": metrics["env_steps"].iloc[-1] / 1e6,
-        "hours": hours.iloc[-1],
+        "million_steps": metrics["million_steps"].iloc[-1],
+        "hours": metrics["minutes"].iloc[-1] / 60,
         "score": 0.0,
     }
-    evaluation = run / "evaluation/adaptation.csv"
     if evaluation.exists():
         returns = summarise_adaptation(pd.read_csv(evaluation))
         row["score"] = float(ends.normalise(np.asarray(returns["mean"], float))[min(1, len(returns) - 1)])
@@ -70,8 +66,8 @@ def row_of(run: Path) -> dict[str, Any]:
         row |= {f"half_width_{step}": value for step, value in returns["half_width"].items()}
     smooth = ends.normalise(metrics["return_post"].rolling(SMOOTHED).mean().to_numpy(float))
     if (reached := np.flatnonzero(smooth >= REACHED)).size:  # else the run is censored
-        first = reached[0]
-        row |= {"million_steps_to_0.8": metrics["env_steps"][first] / 1e6, "hours_to_0.8": hours[first]}
+        first = metrics.iloc[reached[0]]
+        row |= {"million_steps_to_0.8": first["million_steps"], "hours_to_0.8": first["minutes"] / 60}
     return row
 
 

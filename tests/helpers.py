@@ -8,6 +8,8 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from torch import Tensor
 from torch.func import functional_call
 
@@ -17,6 +19,7 @@ from meta_rl.envs import ActionReward
 from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.types import Params, Samples
 
+ROOT = Path(__file__).parents[1]
 LENGTHS = (12, 7, 9)  # valid states of each task
 EPISODE = 4  # states of each of its episodes
 
@@ -238,3 +241,11 @@ def adaptation(seeds: list[int], tasks: int = 4, steps: int = 3) -> pd.DataFrame
         for step in range(steps)
     ]
     return pd.DataFrame(rows, columns=["seed", "task", "gradient_step", "return_mean"])
+
+
+def pins(*names: str) -> dict[str, str]:
+    """Versions in requirements files, by canonical name."""
+    lines = "\n".join((ROOT / name).read_text() for name in names).splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    assert all([s.operator for s in r.specifier] == ["=="] for r in found)
+    return {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in found}

@@ -1,27 +1,18 @@
 """The evidence's tables and verdicts (results/evidence.py) against its protocol, by hand."""
 
 import gzip
-import importlib.util
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 
-ROOT = Path(__file__).parents[1]
+sys.path.append(str(Path(__file__).parents[1] / "results"))
 
-
-@pytest.fixture(scope="module")
-def evidence() -> Any:
-    spec = importlib.util.spec_from_file_location("evidence", ROOT / "results/evidence.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import evidence
 
 
 def kept(folder: Path, name: str, curve: list[float], after: float | None, outcome: str = "done") -> None:
@@ -30,7 +21,9 @@ def kept(folder: Path, name: str, curve: list[float], after: float | None, outco
     (run / "evaluation").mkdir(parents=True)
     seed = int(name.split("-")[0].removeprefix("seed"))
     (run / "config.yaml").write_text(f"name: {name}\nseed_everything: {seed}\n")
-    (run / "run.json").write_text(json.dumps({"starts": [{"commit": "abc", "outcome": outcome}]}))
+    (run / "run.json").write_text(
+        json.dumps({"starts": [{"command": "", "commit": "abc", "outcome": outcome}]})
+    )
     steps = np.arange(1, len(curve) + 1)
     columns = {"step": steps, "env_steps": steps * 1e6, "return_post": curve}
     text = pd.DataFrame({**columns, "time_sampling": 2700.0, "time_update": 900.0}).to_csv(index=False)
@@ -41,7 +34,7 @@ def kept(folder: Path, name: str, curve: list[float], after: float | None, outco
         pd.DataFrame(table).to_csv(run / "evaluation/adaptation.csv", index=False)
 
 
-def test_a_run_by_hand(evidence: Any, tmp_path: Path) -> None:
+def test_a_run_by_hand(tmp_path: Path) -> None:
     # A score of 0.8 is a return of 3.11 + 0.8 * (524.8 - 3.11) = 420.46.
     kept(tmp_path, "seed11-maml_ant_dir", [0.0] + [430.0] * 9 + [420.0] + [435.0] * 4, 524.8)
     kept(tmp_path, "seed12-maml_ant_dir", [400.0] * 15, 3.11)
@@ -58,7 +51,7 @@ def test_a_run_by_hand(evidence: Any, tmp_path: Path) -> None:
     assert table["million_steps_to_0.8"].isna().tolist() == [False, True, True]
 
 
-def looks(evidence: Any, maml: np.ndarray, fomaml: np.ndarray) -> pd.DataFrame:
+def looks(maml: np.ndarray, fomaml: np.ndarray) -> pd.DataFrame:
     rows = [
         {"family": "ant_dir", "method": method, "seed": seed, "score": score}
         for method, sample in (("maml", maml), ("fomaml", fomaml))
@@ -70,14 +63,14 @@ def looks(evidence: Any, maml: np.ndarray, fomaml: np.ndarray) -> pd.DataFrame:
 SPREAD = np.array([-0.03, 0.01, 0.02, 0.0, 0.01, -0.01, 0.02, -0.02])
 
 
-def test_there_is_no_look_before_four_seeds_of_both(evidence: Any) -> None:
-    assert looks(evidence, 1 + SPREAD[:4], 1 + SPREAD[:3]).empty
-    assert len(looks(evidence, 1 + SPREAD[:7], 1 + SPREAD[:7])) == 1
-    assert len(looks(evidence, 1 + SPREAD, 1 + SPREAD)) == 2
+def test_there_is_no_look_before_four_seeds_of_both() -> None:
+    assert looks(1 + SPREAD[:4], 1 + SPREAD[:3]).empty
+    assert len(looks(1 + SPREAD[:7], 1 + SPREAD[:7])) == 1
+    assert len(looks(1 + SPREAD, 1 + SPREAD)) == 2
 
 
-def test_the_levels_of_the_looks(evidence: Any) -> None:
-    table = looks(evidence, 1 + SPREAD, 0.98 + SPREAD)
+def test_the_levels_of_the_looks() -> None:
+    table = looks(1 + SPREAD, 0.98 + SPREAD)
     for (_, row), seeds, level in zip(table.iterrows(), (4, 8), (0.02, 0.03), strict=True):
         a, b = 0.98 + SPREAD[:seeds], 1 + SPREAD[:seeds]
         welch = ttest_ind(a, b, equal_var=False)
@@ -88,7 +81,7 @@ def test_the_levels_of_the_looks(evidence: Any) -> None:
         assert (row["seeds"], row["level"], row["verdict"]) == (seeds, level, "equivalent")
 
 
-def test_a_verdict_of_the_first_look_stands(evidence: Any) -> None:
+def test_a_verdict_of_the_first_look_stands() -> None:
     later = np.array([0.0] * 4 + [0.6] * 4)
-    assert list(looks(evidence, 1 + SPREAD, 0.7 + SPREAD + later)["verdict"]) == ["worse", "worse"]
-    assert list(looks(evidence, 1 + SPREAD, 1 + 20 * SPREAD)["verdict"]) == ["undecided", "undecided"]
+    assert list(looks(1 + SPREAD, 0.7 + SPREAD + later)["verdict"]) == ["worse", "worse"]
+    assert list(looks(1 + SPREAD, 1 + 20 * SPREAD)["verdict"]) == ["undecided", "undecided"]

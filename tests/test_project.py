@@ -12,6 +12,7 @@ import yaml
 from packaging.utils import canonicalize_name
 
 import meta_rl
+from helpers import pins
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -93,8 +94,7 @@ assert report(["{runs}", "--output={runs}/report"]) == 0
 
 
 def test_the_programs_need_nothing_but_the_first_requirements(tmp_path: Path) -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    pinned = {canonicalize_name(re.split(r"[\[=]", line)[0]) for line in lines if "==" in line} | {"meta-rl"}
+    pinned = {*pins("requirements.txt"), "meta-rl"}
     modules = {name: set(map(canonicalize_name, own)) for name, own in packages_distributions().items()}
     missing = {name for name, own in modules.items() if not own & pinned}
     assert {"matplotlib", "pytest"} <= missing

@@ -20,6 +20,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from helpers import pins
 from meta_rl.evaluation import command as evaluate_cli
 from meta_rl.report import command as report_cli
 from meta_rl.run import command as cli
@@ -335,14 +336,6 @@ def test_no_file_or_line_of_a_run_holds_a_key(folder: Path) -> None:
     for secret in (KEY.encode(), PASSWORD.encode()):
         assert [path for path in files if secret in path.read_bytes()] == []
         assert secret not in done.stdout + done.stderr
-
-
-def pins(*names: str) -> dict[str, str]:
-    """Versions in requirements files, by canonical name."""
-    lines = "\n".join((ROOT / name).read_text() for name in names).splitlines()
-    found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
-    assert all([s.operator for s in r.specifier] == ["=="] for r in found)
-    return {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in found}
 
 
 def closure(roots: list[Requirement]) -> set[str]:
