@@ -14,3 +14,4 @@ done
 "$python" report.py --redraw "${reports[@]}"
 "$python" benchmarks/first_vs_second_order.py --redraw
 "$python" results/axis.py --redraw
+"$python" results/evidence_figures.py

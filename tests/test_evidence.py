@@ -13,6 +13,7 @@ from scipy.stats import ttest_ind
 sys.path.append(str(Path(__file__).parents[1] / "results"))
 
 import evidence
+import evidence_figures as figures
 
 
 def kept(folder: Path, name: str, curve: list[float], after: float | None, outcome: str = "done") -> None:
@@ -85,3 +86,39 @@ def test_a_verdict_of_the_first_look_stands() -> None:
     later = np.array([0.0] * 4 + [0.6] * 4)
     assert list(looks(1 + SPREAD, 0.7 + SPREAD + later)["verdict"]) == ["worse", "worse"]
     assert list(looks(1 + SPREAD, 1 + 20 * SPREAD)["verdict"]) == ["undecided", "undecided"]
+
+
+def test_learning_curves_meet_at_equal_environment_steps(tmp_path: Path) -> None:
+    kept(tmp_path, "seed11-maml_ant_dir", [3.11] * 10 + [524.8] * 10, 524.8)
+    kept(tmp_path, "seed12-maml_ant_dir", [3.11] * 15, 3.11)
+    kept(tmp_path, "seed11-fomaml_ant_dir", [524.8] * 20, 524.8)
+    chart = figures.learning_chart(evidence.runs_table(tmp_path), tmp_path)
+    maml, fomaml = chart.panels[0].series
+    assert (maml.name, fomaml.name) == ("MAML", "FOMAML")
+    assert (maml.data["x"].iloc[0], maml.data["x"].iloc[-1]) == (10, 15)  # up to the shorter run's end
+    ends = maml.data["y"].iloc[[0, -1]].tolist()
+    assert ends == pytest.approx([0, 0.25])  # in the end one of two seeds has learned, half of the window ago
+    assert maml.data["note"].iloc[0] == "2 seeds"
+    assert maml.data["low"].isna().all()
+    assert fomaml.data["y"].tolist() == pytest.approx([1] * len(fomaml.data))
+
+
+def test_adaptation_by_hand(tmp_path: Path) -> None:
+    for seed, after in ((11, 3.11), (12, 524.8), (13, 524.8)):
+        kept(tmp_path, f"seed{seed}-fomaml_ant_dir", [0.0] * 12, after)
+    runs = evidence.runs_table(tmp_path).reindex(
+        columns=["family", "method", "seed", *[f"return_{k}" for k in range(4)]]
+    )
+    ((series,),) = [panel.series for panel in figures.adaptation_chart(runs).panels]
+    assert series.data["y"].tolist() == pytest.approx([(3 - 3.11) / 521.69, 2 / 3], abs=1e-4)
+    half = 4.30265 * np.sqrt(1 / 3) / np.sqrt(3)  # t with 2 degrees of freedom; scores 0, 1, 1
+    assert series.data["high"].iloc[1] == pytest.approx(2 / 3 + half, rel=1e-4)
+
+
+def test_the_figure_of_verdicts_shows_the_latest_look() -> None:
+    chart = figures.verdict_chart(looks(1 + SPREAD, 0.98 + SPREAD))
+    difference, margin = chart.panels[0].series
+    (row,) = difference.data.to_dict("records")
+    assert row["y"] == pytest.approx(-0.02)
+    assert row["note"] == "8 seeds each: equivalent"
+    assert margin.data[["low", "high"]].to_numpy().tolist() == [[-0.1, 0.1]]
