@@ -126,7 +126,7 @@ class Problem:
         observations = one_hot(sampled.states, S).double()
         ended, last = torch.zeros(ones.shape[:2], dtype=torch.bool), observations[:, :, -1]
         actions = sampled.actions[..., None]
-        episodes = Trajectories(observations, actions, sampled.rewards, ones, ended, last, log_probs)
+        episodes = Trajectories(observations, actions, sampled.rewards, ones, ended, last, log_probs, ones)
         samples, scale, _ = AdvantageEstimator(gamma=1.0, gae_lambda=1.0)(episodes)
         return samples._replace(observations=sampled.states.flatten(1)[..., None]), scale
 

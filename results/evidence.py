@@ -7,6 +7,7 @@ evidence/verdicts.csv  one row per family and look that is reached
 evidence/README.md     the table of runs in it
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def runs_table(folder: Path) -> pd.DataFrame:
 def row_of(run: Path) -> dict[str, Any]:
     """What runs.csv says of a run, {} if it is not finished. A failed one without an evaluation scores 0."""
     starts, evaluation = read_starts(run / RECORD), run / EVALUATION / ADAPTATION
-    if not (evaluation.exists() or starts[-1]["outcome"] == "failed"):
+    *before, last = [start["outcome"] for start in starts]
+    if "failed" in before:
+        sys.exit(f"error: {run}: went on after it had failed, against the protocol; restore it from git")
+    if not (evaluation.exists() or last == "failed"):
         return {}
     config = yaml.safe_load((run / CONFIG).read_text())
     method, family = config["name"].split("-")[-1].split("_", 1)

@@ -17,6 +17,7 @@ def trajectories() -> Trajectories:
         observations=torch.randn(N, K, T, 2).double(),
         actions=torch.randn(N, K, T, 1).double(),
         log_probs=torch.randn(N, K, T).double(),
+        entropy=torch.randn(N, K, T).double(),
         rewards=torch.randn(N, K, T).double() * mask,
         mask=mask,
         truncated=LENGTHS == T,
@@ -117,7 +118,7 @@ def test_one_baseline_cannot_tell_tasks_that_turn_the_value_of_a_state() -> None
     task = torch.tensor([1.0, -1]).view(2, 1, 1).double()
     sees = torch.cat([x, task[..., None].expand_as(x)], -1)
     ones, nothing = torch.ones(2, 50, 1).double(), torch.zeros(2, 50, 2).double()
-    episodes = Trajectories(sees, x, task * x[..., 0], ones, ones[..., 0] > 0, nothing, ones)
+    episodes = Trajectories(sees, x, task * x[..., 0], ones, ones[..., 0] > 0, nothing, ones, ones)
     explained = {p: AdvantageEstimator(pooled=p)(episodes)[2] for p in (True, False)}
     assert (explained[False] > 0.99).all()
     assert (explained[True] < 0.2).all()

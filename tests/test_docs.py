@@ -86,7 +86,6 @@ def test_the_inner_optimizer_trains_and_is_evaluated_by_the_printed_lines(folder
     train, evaluate = blocks(page, "bash")[1].splitlines()
     assert cli.main([*arguments(train), *SMALL]) == 0
     assert evaluate_cli.main([*arguments(evaluate), *FEW]) == 0
-    exec(blocks(page, "python")[1], {})
 
 
 def test_the_lines_for_python_run_as_printed(folder: Path) -> None:

@@ -16,15 +16,14 @@ import evidence
 import evidence_figures as figures
 
 
-def kept(folder: Path, name: str, curve: list[float], after: float | None, outcome: str = "done") -> None:
+def kept(folder: Path, name: str, curve: list[float], after: float | None, *outcomes: str) -> None:
     """A run on ant_dir as results/collect.sh keeps it; on its two tasks it returns `after` -+ 10."""
     run = folder / "evidence_1_maml_fomaml" / name
     (run / "evaluation").mkdir(parents=True)
     seed = int(name.split("-")[0].removeprefix("seed"))
     (run / "config.yaml").write_text(f"name: {name}\nseed_everything: {seed}\n")
-    (run / "run.json").write_text(
-        json.dumps({"starts": [{"command": "", "commit": "abc", "outcome": outcome}]})
-    )
+    starts = [{"command": "", "commit": "abc", "outcome": outcome} for outcome in outcomes or ("done",)]
+    (run / "run.json").write_text(json.dumps({"starts": starts}))
     steps = np.arange(1, len(curve) + 1)
     columns = {"step": steps, "env_steps": steps * 1e6, "return_post": curve}
     text = pd.DataFrame({**columns, "time_sampling": 2700.0, "time_update": 900.0}).to_csv(index=False)
@@ -39,8 +38,8 @@ def test_a_run_by_hand(tmp_path: Path) -> None:
     # A score of 0.8 is a return of 3.11 + 0.8 * (524.8 - 3.11) = 420.46.
     kept(tmp_path, "seed11-maml_ant_dir", [0.0] + [430.0] * 9 + [420.0] + [435.0] * 4, 524.8)
     kept(tmp_path, "seed12-maml_ant_dir", [400.0] * 15, 3.11)
-    kept(tmp_path, "seed13-maml_ant_dir", [0.0] * 3, None, outcome="failed")
-    kept(tmp_path, "seed14-maml_ant_dir", [0.0] * 3, None, outcome="stopped")
+    kept(tmp_path, "seed13-maml_ant_dir", [0.0] * 3, None, "stopped", "failed")
+    kept(tmp_path, "seed14-maml_ant_dir", [0.0] * 3, None, "stopped")
     table = evidence.runs_table(tmp_path)
     assert list(table["seed"]) == [11, 12, 13]  # the fourth is not finished
     assert table["score"].tolist() == pytest.approx([1, 0, 0])
@@ -50,6 +49,12 @@ def test_a_run_by_hand(tmp_path: Path) -> None:
     assert (first["million_steps"], first["hours"]) == (15, 15)
     assert (first["million_steps_to_0.8"], first["hours_to_0.8"]) == (11, 11)
     assert table["million_steps_to_0.8"].isna().tolist() == [False, True, True]
+
+
+def test_a_failed_run_must_not_go_on(tmp_path: Path) -> None:
+    kept(tmp_path, "seed11-maml_ant_dir", [0.0] * 3, 3.11, "failed", "done")
+    with pytest.raises(SystemExit, match="seed11-maml_ant_dir: went on after it had failed"):
+        evidence.runs_table(tmp_path)
 
 
 def looks(maml: np.ndarray, fomaml: np.ndarray) -> pd.DataFrame:

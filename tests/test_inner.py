@@ -77,6 +77,15 @@ def test_a_rate_may_be_a_multiple_of_the_variance(policy: GaussianMLP, samples: 
     torch.testing.assert_close(dict(scaled), dict(plain))
 
 
+def test_a_test_adapts_as_training_does_at_rates_of_its_own(policy: GaussianMLP) -> None:
+    trained = InnerLoop(policy, 0.1, "adam", ADAM)
+    other = InnerLoop(policy, [0.2, 0.3], "adam", ADAM)
+    for test, expected in ((trained.at_test(), trained), (trained.at_test([0.2, 0.3]), other)):
+        adapted = test.replay(shared(policy), SUPPORT[:2])
+        torch.testing.assert_close(dict(adapted), dict(expected.replay(shared(policy), SUPPORT[:2])))
+    assert trained.rates == [0.1]
+
+
 def test_derivatives_go_through_the_variance(policy: GaussianMLP, samples: Samples) -> None:
     theta = theta_of(policy)
     inner = InnerLoop(policy, 0.4, scale_by_variance=True)

@@ -1,6 +1,7 @@
 """ProMP's outer step: its gradient against finite differences, its optimizer against plain Adam."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -171,10 +172,10 @@ def test_clipping_by_hand(log_ratio: float, advantage: float, loss: float, slope
     assert (gradient.item() != 0) == slope
 
 
-def optimise(epochs: int, kl: float, steps: int = 1) -> tuple[Tensor, ProximalAdam]:
+def optimise(epochs: int, kl: float, steps: int = 1, **settings: Any) -> tuple[Tensor, ProximalAdam]:
     """`steps` steps on x^2 / 2 from 1."""
     x = torch.nn.Parameter(torch.ones(1))
-    optimizer = ProximalAdam([x], lr=0.1, epochs=epochs, kl_target=0.01)
+    optimizer = ProximalAdam([x], lr=0.1, epochs=epochs, kl_target=0.01, **settings)
 
     def closure() -> None:
         x.grad = x.detach().clone()
@@ -206,3 +207,9 @@ def test_the_penalty_follows_the_kl(kl: float, steps: int, penalty: float) -> No
     again = ProximalAdam([torch.nn.Parameter(torch.ones(1))])
     again.load_state_dict(optimizer.state_dict())
     assert again.penalty == optimizer.penalty
+
+
+@pytest.mark.parametrize("kl", [0.0, 1.0])
+def test_a_constant_penalty_stays(kl: float) -> None:
+    assert optimise(1, kl, 3, kl_penalty=5e-4, adaptive=False)[1].penalty == 5e-4
+    assert optimise(1, kl, 1, kl_penalty=5e-4)[1].penalty == pytest.approx(1e-3 if kl else 2.5e-4)

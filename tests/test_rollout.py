@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from meta_rl import threads
@@ -12,7 +12,7 @@ from meta_rl.distributions import Gaussian
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass
 from meta_rl.errors import NonFiniteError, UserError
 from meta_rl.inner import LOSSES, InnerLoop
-from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
+from meta_rl.policy import CategoricalMLP, GaussianMLP, PolicyConfig, repeat
 from meta_rl.randomness import TaskStreams
 from meta_rl.rollout import Sampler
 from meta_rl.types import Experience, Params, Trajectories
@@ -136,6 +136,19 @@ def test_collect_reports_the_episodes() -> None:
     for actions, mask, task in zip(batch.samples.actions, batch.samples.mask, range(N), strict=True):
         assert torch.equal(actions[mask > 0], e.actions[task][e.mask[task] > 0])  # without the padding
     assert batch.seconds > 0
+
+
+def test_entropy_is_that_of_all_valid_steps() -> None:
+    env = Counter()
+    env.action_space = Discrete(2)
+    policy = CategoricalMLP(2, 2, PolicyConfig([]), torch.Generator().manual_seed(0))
+    params = repeat({name: p.detach() for name, p in policy.named_parameters()}, N)
+    tasks = env.sample_tasks(N, torch.Generator())
+    batch = sampler(env).collect(policy, params, tasks, TaskStreams(0))
+    for i in range(N):
+        states = [(LENGTHS[i, k], t) for k in range(K) for t in range(int(LENGTHS[i, k]))]
+        p = torch.distributions.Categorical(logits=policy(torch.tensor(states).float()).logits)
+        assert float(batch.entropy[i]) == pytest.approx(float(p.entropy().mean().detach()), abs=1e-6)
 
 
 class Derived(GaussianMLP):

@@ -108,9 +108,9 @@ class InnerLoop:
             self._frozen |= parameters_outside(policy, adapted_layers)
 
     def at_test(self, rates: Sequence[float] | None = None) -> "InnerLoop":
-        """The same with plain gradient steps, whatever optimizer training used, at `rates` or at its own."""
+        """The same at other rates, or at its own."""
         twin = copy.copy(self)
-        twin._optimizer, twin.rates = ("sgd", {}), list(rates or self.rates)
+        twin.rates = list(rates or self.rates)
         return twin
 
     def start(self, params: Params) -> Adapted:

@@ -15,7 +15,10 @@ from meta_rl.objective import Chunk, MetaObjective, flat_sum, over_tasks, unflat
 from meta_rl.policy import repeat
 from meta_rl.types import Params, Samples
 
-LOWEST, HIGHEST = 1e-4, 1e4  # of the penalty's coefficient, so that it can find its way back
+LOWEST, HIGHEST = (
+    1e-4,
+    1e4,
+)  # of the penalty's coefficient, where it is halved or doubled, so that it can find its way back
 
 
 class ProximalRecord(NamedTuple):
@@ -28,31 +31,42 @@ class ProximalRecord(NamedTuple):
 class ProximalAdam(torch.optim.Adam):
     """Several epochs of Adam on one batch of episodes, as a single step.
 
-    The coefficient of the KL penalty follows what a step has led to (Schulman et al. 2017, section 4): it is
-    halved if the KL is below `kl_target` / 1.5, and doubled if it is above 1.5 `kl_target`. It is one of the
-    group's values, `kl_penalty`, and so part of the state.
+    If `adaptive`, the coefficient of the KL penalty follows what a step has led to (Schulman et al. 2017,
+    section 4): it is halved if the KL is below `kl_target` / 1.5, and doubled if it is above 1.5 `kl_target`.
+    It is one of the group's values, `kl_penalty`, and so part of the state.
 
     Args:
         params: What to optimise; one group.
         lr: Adam's rate.
         epochs: Steps of Adam.
         kl_target: What the coefficient aims at, in nats per state.
+        kl_penalty: The coefficient at first.
+        adaptive: Whether it changes.
 
     Raises:
         ValueError: for values outside their range.
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3, epochs: int = 5, kl_target: float = 0.01
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        epochs: int = 5,
+        kl_target: float = 0.01,
+        kl_penalty: float = 1.0,
+        adaptive: bool = True,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"outer_epochs must be at least 1, got {epochs}")
         if not 0 < kl_target < math.inf:
             raise ValueError(f"kl_target must be positive and finite, got {kl_target}")
+        if not 0 <= kl_penalty < math.inf:
+            raise ValueError(f"kl_penalty must be finite and not negative, got {kl_penalty}")
         super().__init__(params, lr=lr)
-        # The first two are settings, which a resumed run takes from its configuration; the third is state.
-        self.defaults.update(epochs=epochs, kl_target=kl_target)
-        self.param_groups[0].update(epochs=epochs, kl_target=kl_target, kl_penalty=1.0)
+        # Settings, which a resumed run takes from its configuration. A coefficient that changes is state.
+        settings = {"epochs": epochs, "kl_target": kl_target, "adaptive": adaptive}
+        self.defaults.update(settings if adaptive else {**settings, "kl_penalty": kl_penalty})
+        self.param_groups[0].update(settings, kl_penalty=kl_penalty)
         self.report: ProximalRecord | None = None
 
     @property
@@ -77,11 +91,10 @@ class ProximalAdam(torch.optim.Adam):
             super().step()
         reached, penalty = float(kl()), self.penalty
         self.report = ProximalRecord(reached, penalty)
-        if reached > 1.5 * group["kl_target"]:
-            penalty = min(2 * penalty, HIGHEST)
-        elif reached < group["kl_target"] / 1.5:
-            penalty = max(penalty / 2, LOWEST)
-        group["kl_penalty"] = penalty
+        if group["adaptive"] and reached > 1.5 * group["kl_target"]:
+            group["kl_penalty"] = min(2 * penalty, HIGHEST)
+        elif group["adaptive"] and reached < group["kl_target"] / 1.5:
+            group["kl_penalty"] = max(penalty / 2, LOWEST)
 
 
 class ProximalObjective(MetaObjective):

@@ -69,17 +69,15 @@ class Sampler:
             self._warned = streams.purpose[:2]
             warn(failures, streams.first)
         samples, scale, explained = self.estimator(episodes)
-        first = {name: value[:: len(value) // len(tasks)] for name, value in params.items()}
-        entropy = distribution(policy, first, samples.observations[:, :1]).entropy()
-        outside = self._outside(episodes.actions).to(episodes.mask.dtype).mean(-1) * episodes.mask
+        outside = self._outside(episodes.actions).to(episodes.mask.dtype).mean(-1)
         return Experience(
             samples=pack(samples),
             scale=scale,
             returns=episodes.rewards.sum(-1),
             lengths=episodes.mask.sum(-1),
             explained_variance=explained,
-            saturation=outside.sum((1, 2)) / episodes.mask.sum((1, 2)).clamp(min=1),
-            entropy=entropy.squeeze(1),
+            saturation=_mean(outside, episodes.mask),
+            entropy=_mean(episodes.entropy, episodes.mask),
             diverged=len(failures),
             seconds=time.perf_counter() - start,
             directions=directions,
@@ -172,13 +170,18 @@ def play_episodes(
         observation = torch.where(alive[..., None], following, observation)
     observations, actions, *others = (torch.stack(x, 2) for x in zip(*steps, strict=True))
     trace, outputs = Trace(*others[:3]), kind._make(others[3:])
-    log_probs = outputs.log_prob(actions)  # once, not in every step
+    log_probs, entropy = outputs.log_prob(actions), outputs.entropy()  # once, not in every step
     valid = trace.begun & trace.rewards.isfinite()
     for task, episode, step in (failure[:3] for failure in env.failures):
         alive[task, episode] &= not trace.begun[task, episode, step]
         valid[task, episode, step:] = False
     rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
-    return Trajectories(observations, actions, rewards, mask, alive, observation, log_probs), trace
+    return Trajectories(observations, actions, rewards, mask, alive, observation, log_probs, entropy), trace
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Of values [N, K, T] over the valid steps of each task: [N]."""
+    return (values * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
 
 
 def _check_shapes(

@@ -31,6 +31,7 @@ class Trajectories(NamedTuple):
     truncated: Tensor  # [N, K] True where the horizon, not the task, ended the episode
     last_observations: Tensor  # [N, K, O] after the last action of the batch; read where truncated
     log_probs: Tensor  # [N, K, T] of the actions under the policy that sampled them
+    entropy: Tensor  # [N, K, T] of the distributions that they were drawn from, in nats
 
 
 class Samples(NamedTuple):
@@ -54,7 +55,7 @@ class Experience(NamedTuple):
     lengths: Tensor  # [N, K] episode lengths in steps
     explained_variance: Tensor  # [N] of the baseline on the discounted returns
     saturation: Tensor  # [N] fraction of action components outside [-1, 1], over valid steps
-    entropy: Tensor  # [N] of the action distribution at the first state, in nats
+    entropy: Tensor  # [N] of the action distribution, mean over valid steps, in nats
     diverged: int  # episodes that failed: their simulation, or a number of it that is not finite
     seconds: float  # wall time of the rollout and the baseline
     directions: Params | None = None  # [N, K / 2, ...] of antithetic perturbations: each episode had its own

@@ -227,6 +227,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_step() -> None:
         ("clip", 0.0),
         ("clip", 1.0),
         ("kl_target", 0.0),
+        ("kl_penalty", -1.0),
         ("adapted_layers", [0]),
         ("adapted_layers", [4]),
         ("adapted_layers", [-4]),

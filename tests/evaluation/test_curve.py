@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from meta_rl.advantages import AdvantageEstimator
-from meta_rl.envs import ActionReward, Bandit, BatchedEnv, ConstantReward, PointMass
+from meta_rl.envs import (
+    ActionReward,
+    AntDirection,
+    Bandit,
+    BatchedEnv,
+    ConstantReward,
+    PointMass,
+    PointMassSparse,
+)
 from meta_rl.errors import NonFiniteError
 from meta_rl.evaluation import curve as evaluation
 from meta_rl.evaluation.curve import (
@@ -16,8 +24,8 @@ from meta_rl.evaluation.curve import (
     adapt_policy,
     adaptation_curve,
     adaptation_frame,
+    evaluation_tasks,
     tasks_to_test,
-    unseen_tasks,
 )
 from meta_rl.inner import InnerLoop
 from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
@@ -122,10 +130,10 @@ def test_steps_yield_the_parameters_that_collected_the_episodes() -> None:
     assert torch.stack([b.returns for b in batches], 1).equal(expected)
 
 
-def test_a_file_replaces_the_unseen_tasks(tmp_path: Path) -> None:
+def test_a_file_replaces_the_drawn_tasks(tmp_path: Path) -> None:
     (tmp_path / "tasks.csv").write_text("target\n0.5\n")
     assert tasks_to_test(Bandit(), TaskChoice(file=tmp_path / "tasks.csv"), seed=0).tolist() == [[0.5]]
-    assert tasks_to_test(Bandit(), TaskChoice(40), seed=3).equal(unseen_tasks(Bandit(), 40, seed=3))
+    assert tasks_to_test(Bandit(), TaskChoice(40), seed=3).equal(evaluation_tasks(Bandit(), 40, seed=3))
 
 
 def test_a_task_is_evaluated_alike_among_any_others() -> None:
@@ -148,12 +156,22 @@ def test_chunks_are_evaluated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_evaluated_tasks_are_not_those_of_training() -> None:
     env = PointMass()
-    unseen = unseen_tasks(env, 40, seed=1)
-    assert unseen.equal(unseen_tasks(env, 40, seed=1))
-    assert not unseen.equal(unseen_tasks(env, 40, seed=2))
+    unseen = evaluation_tasks(env, 40, seed=1)
+    assert unseen.equal(evaluation_tasks(env, 40, seed=1))
+    assert not unseen.equal(evaluation_tasks(env, 40, seed=2))
     for iteration in range(100):
         tasks = env.sample_tasks(40, generator(1, iteration, Phase.TASKS))
         assert not (unseen[:, None] == tasks).all(-1).any()
+
+
+def test_of_a_family_with_few_tasks_all_are_dealt_out_evenly() -> None:
+    env = AntDirection()
+    assert evaluation_tasks(env, 40, seed=0).flatten().tolist() == [-1, 1] * 20
+    assert evaluation_tasks(env, 3, seed=0).flatten().tolist() == [-1, 1, -1]
+    assert len(evaluation_tasks(env, 1, seed=0)) == 1
+    corners = evaluation_tasks(PointMassSparse(), 40, seed=0)
+    assert corners.unique(dim=0, return_counts=True)[1].tolist() == [10] * 4
+    assert len(evaluation_tasks(PointMassSparse(), 3, seed=0)) == 3
 
 
 def test_divergence_is_an_error() -> None:

@@ -14,6 +14,7 @@ from helpers import BlankDrawing
 from meta_rl.envs import PointMass
 from meta_rl.errors import UserError
 from meta_rl.evaluation.command import main
+from meta_rl.evaluation.evaluate import by_task
 from meta_rl.evaluation.loaded import load_untrained
 from meta_rl.evaluation.task_file import read_tasks
 from meta_rl.run.config import instantiate, read_config
@@ -176,6 +177,16 @@ def test_tasks_of_a_file(config: Path, tmp_path: Path) -> None:
     assert main(["--config", str(config), "--tasks", str(tasks), "--output", str(tmp_path)]) == 0
     frame = evaluated(tmp_path).drop_duplicates("task")[["goal_x", "goal_y", "start_x", "start_y"]]
     assert frame.to_numpy().tolist() == [[0.3, -0.2, 0.1, 0.0], [-0.5, 0.5, 0.0, 0.0]]
+
+
+def test_a_few_tasks_that_recur_are_told_apart() -> None:
+    rows = [(i, (-1) ** i, step, 10 * step + i) for i in range(4) for step in (0, 1)]
+    frame = pd.DataFrame(rows, columns=["task", "direction", "gradient_step", "return_mean"])
+    table = by_task(frame, ["direction"])
+    assert table.to_dict() == {"direction 1": {0: 1, 1: 11}, "direction -1": {0: 2, 1: 12}}
+    each_once = frame[frame["task"] < 2]
+    assert by_task(each_once, ["direction"]).empty
+    assert by_task(frame.assign(direction=frame["task"]), ["direction"]).empty
 
 
 def test_an_index_column_is_passed_over(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from meta_rl.envs import (
 from meta_rl.envs.mujoco_batch import Preset
 from meta_rl.envs.mujoco_env import Velocity
 from meta_rl.envs.observe_task import ObserveTask
-from meta_rl.evaluation.curve import unseen_tasks
+from meta_rl.evaluation.curve import evaluation_tasks
 from meta_rl.evaluation.published import as_scores, published_for, published_returns, published_scores_for
 
 
 def maml_after_one_step(env: BatchedEnv) -> float | None:
-    published = published_for(env, unseen_tasks(env, 5, seed=0))
+    published = published_for(env, evaluation_tasks(env, 5, seed=0))
     if published is None:
         return None
     return published.query("method == 'maml' and gradient_steps == 1")["mean_return"].item()

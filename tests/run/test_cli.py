@@ -97,7 +97,7 @@ def test_every_method_has_a_config_for_every_task_family_of_the_paper() -> None:
 def test_baselines_have_their_published_rates(method: str, rate: float) -> None:
     for family in ("ant_dir", "ant_vel"):
         learner, _ = instantiate(read_config(CONF / "paper" / f"{method}_{family}.yaml"))
-        assert learner._inner_arguments["inner_lr"] == rate
+        assert learner.inner_arguments["inner_lr"] == rate
 
 
 def test_user_classes_plug_in_from_yaml_alone(lab: Any) -> None:

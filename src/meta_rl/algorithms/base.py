@@ -46,6 +46,7 @@ class MetaLearner(L.LightningModule):
     Attributes:
         adapts: Whether gradient steps are taken on a new task; if not it is evaluated without.
         pooled: Whether training fits one baseline to the episodes of all tasks and normalises over them.
+        inner_arguments: Those of `inner`, for a subclass whose `build` makes another one.
 
     Args:
         num_inner_steps: Gradient steps of adaptation while training; each sees fresh episodes.
@@ -69,7 +70,7 @@ class MetaLearner(L.LightningModule):
             raise ValueError(f"num_inner_steps must be at least 1, got {num_inner_steps}")
         self.num_inner_steps = num_inner_steps
         self._policy_config = policy or PolicyConfig()
-        self._inner_arguments = inner
+        self.inner_arguments = inner
         # On a policy of the smallest size, so that a mistake shows before anything is built.
         InnerLoop(GaussianMLP(1, 1, self._policy_config), **inner)
         self.register_buffer("env_steps", torch.zeros((), dtype=torch.int64))
@@ -96,7 +97,7 @@ class MetaLearner(L.LightningModule):
         size = int(actions.n) if isinstance(actions, Discrete) else box_size(env, "action_space")
         make = policy_for(actions)
         self.policy = make(box_size(env, "observation_space"), size, self._policy_config, stream)
-        self.inner = InnerLoop(self.policy, **self._inner_arguments)
+        self.inner = InnerLoop(self.policy, **self.inner_arguments)
 
     def configure_model(self) -> None:
         self.datamodule.sample_from(self.environment(self.datamodule.env), self.pooled)

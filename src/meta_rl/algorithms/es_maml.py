@@ -66,7 +66,7 @@ class ESMAML(MetaLearner):
     def build(self, env: BatchedEnv, seed: int) -> None:
         super().build(env, seed)
         if self.by_es:
-            self.inner = EvolutionStrategy(self.policy, self.inner_sigma, **self._inner_arguments)
+            self.inner = EvolutionStrategy(self.policy, self.inner_sigma, **self.inner_arguments)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.outer_optimizer]

@@ -31,6 +31,8 @@ class ObjectiveLearner(MetaLearner):
         outer_epochs: Steps of `ppo` on the episodes of one iteration.
         clip: Half width of the interval around 1 in which ratios count for `ppo`, in (0, 1).
         kl_target: KL of the policies before adaptation that the penalty of `ppo` aims at, in nats per state.
+        kl_penalty: Coefficient of this penalty, at first.
+        adaptive_kl_penalty: Whether it is halved or doubled after a step that has missed `kl_target`.
         **kwargs: Those of `MetaLearner`.
     """
 
@@ -47,6 +49,8 @@ class ObjectiveLearner(MetaLearner):
         outer_epochs: int = 5,
         clip: float = 0.3,
         kl_target: float = 0.01,
+        kl_penalty: float = 1.0,
+        adaptive_kl_penalty: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,7 +61,13 @@ class ObjectiveLearner(MetaLearner):
         if not 0 < clip < 1:
             raise ValueError(f"clip must lie in (0, 1), got {clip}")
         self.trust_region = {"max_kl": max_kl, "cg_iters": cg_iters, "cg_damping": cg_damping}
-        self.proximal = {"lr": outer_lr, "epochs": outer_epochs, "kl_target": kl_target}
+        self.proximal = {
+            "lr": outer_lr,
+            "epochs": outer_epochs,
+            "kl_target": kl_target,
+            "kl_penalty": kl_penalty,
+            "adaptive": adaptive_kl_penalty,
+        }
         TrustRegion([torch.zeros(1)], **self.trust_region)  # a mistake shows now
         ProximalAdam([torch.zeros(1)], **self.proximal)
         self.fisher_fraction, self.clip = fisher_fraction, clip

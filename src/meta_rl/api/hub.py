@@ -23,13 +23,13 @@ CHECKPOINT, CARD = "policy.ckpt", "README.md"  # the files of a repository there
 TEXT = """# {label}
 
 {algorithm} on `{family}`, after {iteration} meta-iterations, made with meta_rl: an initial policy that
-policy-gradient steps on a few episodes adapt to tasks that training never saw.
+policy-gradient steps on a few episodes adapt to a task.
 
 | gradient steps | mean return | half the 95 % interval |
 | --- | --- | --- |
 {rows}
 
-Means over {tasks} tasks that training never drew, with {episodes} episodes a task and step.
+Means over {tasks} tasks, drawn apart from those of training, with {episodes} episodes a task and step.
 
 ```python
 import meta_rl

@@ -16,7 +16,7 @@ from meta_rl.api.adapted import AdaptedPolicy
 from meta_rl.api.own_env import InTurn, OwnEnv
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import NonFiniteError
-from meta_rl.evaluation.curve import adapt_policy, collector, unseen_tasks
+from meta_rl.evaluation.curve import adapt_policy, collector, evaluation_tasks
 from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy
 from meta_rl.policy import repeat
 from meta_rl.randomness import Phase, TaskStreams
@@ -127,7 +127,7 @@ class Trained:
         """Returns after 0, 1, ... gradient steps, as `evaluate` measures them: the table of adaptation.csv.
 
         Args:
-            tasks: How many unseen ones to draw, or the tasks themselves.
+            tasks: How many to draw apart from those of training, or the tasks themselves.
             gradient_steps: How many; None for 3, or 0 for a policy that never adapts.
             episodes: Per task and gradient step.
             seed: Decides the tasks that are drawn, and the episodes' noise.
@@ -137,7 +137,7 @@ class Trained:
         if isinstance(tasks, Integral):
             if tasks < 1:
                 raise ValueError(f"tasks must be at least 1, got {tasks}")
-            rows = unseen_tasks(self.env, int(tasks), seed)
+            rows = evaluation_tasks(self.env, int(tasks), seed)
         else:
             rows = self._rows(tasks)
         return self.loaded.adaptation_table(self.env, rows, how)

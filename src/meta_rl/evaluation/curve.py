@@ -1,4 +1,4 @@
-"""Adaptation curves: the return on unseen tasks after 0, 1, 2, ... gradient steps."""
+"""Adaptation curves: the return on test tasks after 0, 1, 2, ... gradient steps."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,23 +20,33 @@ from meta_rl.rollout import Sampler
 from meta_rl.types import Experience, Params
 
 STATES_AT_ONCE = 2**18  # of the tasks that adapt together; 40 tasks x 40 episodes x 100 steps fit
+DRAWS = 100  # for each task, enough to meet all of a family that has no more tasks than are asked for
 
 
-def unseen_tasks(env: BatchedEnv, n: int, seed: int) -> Tensor:
-    """`n` tasks [n, P] that no training draws; the same ones for every policy."""
-    return env.sample_tasks(n, generator(seed, 0, Phase.EVALUATION_TASKS))
+def evaluation_tasks(env: BatchedEnv, n: int, seed: int) -> Tensor:
+    """`n` tasks [n, P], drawn apart from those of training; the same ones for every policy.
+
+    Of a family with a few tasks only, such as two directions, all of them equally often: no draw is left to
+    chance, and training has met them all.
+    """
+    key = seed, 0, Phase.EVALUATION_TASKS
+    if env.task_choices.keys() >= set(env.task_parameters):
+        different = env.sample_tasks(DRAWS * n, generator(*key)).unique(dim=0)
+        if len(different) <= n:
+            return different.repeat(-(-n // len(different)), 1)[:n]
+    return env.sample_tasks(n, generator(*key))
 
 
 class TaskChoice(NamedTuple):
     """Which tasks to evaluate on."""
 
-    number: int = 40  # unseen ones
+    number: int = 40  # of them, as `evaluation_tasks` draws them
     file: Path | None = None  # the tasks in this CSV file instead
 
 
 def tasks_to_test(env: BatchedEnv, choice: TaskChoice, seed: int) -> Tensor:
-    """The tasks [N, P] of a choice; `seed` decides the unseen ones."""
-    return read_tasks(choice.file, env) if choice.file else unseen_tasks(env, choice.number, seed)
+    """The tasks [N, P] of a choice; `seed` decides those that are drawn."""
+    return read_tasks(choice.file, env) if choice.file else evaluation_tasks(env, choice.number, seed)
 
 
 def adaptation_curve(

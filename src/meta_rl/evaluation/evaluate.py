@@ -31,6 +31,8 @@ from meta_rl.run.program import typed
 from meta_rl.run.tracking import choose_mode
 from meta_rl.show.video import check_ffmpeg
 
+FEW = 4  # different tasks whose returns are printed one by one
+
 
 class Showing(NamedTuple):
     """What can be seen of an evaluation besides its table and figure."""
@@ -115,7 +117,7 @@ def evaluate(source: Path, output: Path, evaluation: Evaluation) -> None:
     frame.to_csv(table, index=False)
     write_record(policy, source, how, output / EVALUATED)
     plot_adaptation({policy.label: frame}, published_for(env, tasks), figure)
-    print_summary(policy, how, summary)
+    print_summary(policy, how, summary, by_task(frame, env.task_parameters))
     print(f"{seconds:.1f} s; wrote {table} and {figure}", flush=True)
 
     videos = []
@@ -141,16 +143,38 @@ def check(policy: LoadedPolicy, showing: Showing) -> None:
         check_ffmpeg()
 
 
-def print_summary(policy: LoadedPolicy, how: AdaptationSettings, summary: pd.DataFrame) -> None:
-    """Print the mean return after each gradient step."""
+def by_task(frame: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
+    """Mean returns after each gradient step (rows) on each task (columns), if a few tasks recur; else empty.
+
+    Args:
+        frame: The table of adaptation.csv.
+        parameters: The names of the tasks' columns in it.
+    """
+    tasks = frame.loc[:, list(parameters)]
+    different = len(tasks.drop_duplicates())
+    if not 1 < different <= min(FEW, frame["task"].nunique() - 1):
+        return pd.DataFrame(index=frame["gradient_step"].unique())
+    names = [
+        ", ".join(f"{name} {value:g}" for name, value in row.items()) for row in tasks.to_dict("records")
+    ]
+    named = frame.assign(name=pd.Categorical(names, dict.fromkeys(names)))
+    return named.pivot_table("return_mean", "gradient_step", "name", observed=False)
+
+
+def print_summary(
+    policy: LoadedPolicy, how: AdaptationSettings, summary: pd.DataFrame, tasks: pd.DataFrame
+) -> None:
+    """Print the mean return after each gradient step, and beside it those of `by_task`."""
     inner = policy.test_time(how.inner_lr)
     unit = " x variance" if inner.scale_by_variance else ""
     no = f"{type(policy.learner).__name__} does not adapt: no gradient step"
     rates = f"inner_lr {inner.rates}{unit}" if policy.learner.adapts else no
     print(f"{policy.label}: {summary['n'].iloc[0]} tasks, {how.episodes} episodes a step, {rates}")
-    print("step  mean return    ± 95 %")
+    print("step  mean return    ± 95 %", *tasks, sep="  ")
     for step, mean, half_width, _ in summary.itertuples():
-        print(f"{step:4}  {mean:11.2f}  {'-' if math.isnan(half_width) else f'{half_width:.2f}':>8}")
+        own = [f"{value:{len(name)}.2f}" for name, value in tasks.loc[step].items()]
+        half = "-" if math.isnan(half_width) else f"{half_width:.2f}"
+        print(f"{step:4}  {mean:11.2f}  {half:>8}", *own, sep="  ")
 
 
 def write_record(policy: LoadedPolicy, source: Path, how: AdaptationSettings, path: Path) -> None:

@@ -56,7 +56,7 @@ class LoadedPolicy(NamedTuple):
         return DEFAULT_GRADIENT_STEPS if asked is None else asked
 
     def test_time(self, rates: Sequence[float] | None = None) -> InnerLoop:
-        """Plain gradient steps, whatever optimizer training used, at `rates` or at those of training."""
+        """The inner loop of training, at `rates` or at its own."""
         return self.learner.inner.at_test(rates)
 
     def adaptation_table(self, env: BatchedEnv, tasks: Tensor, how: AdaptationSettings) -> pd.DataFrame:
