@@ -1,0 +1,58 @@
+"""Adaptation curves in the middle of training: a callback for `trainer.callbacks`."""
+
+import logging
+from typing import cast
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from meta_rl.algorithms import MetaLearner
+from meta_rl.errors import NonFiniteError
+from meta_rl.evaluation.curve import adaptation_curve, evaluation_tasks
+
+logger = logging.getLogger(__name__)
+
+
+class AdaptationCurve(Callback):
+    """Logs what the policy returns on test tasks, as `test_return_0`, `test_return_1`, ... by gradient step.
+
+    The tasks and the random numbers are always the same, and those of evaluate.py with the same arguments.
+    Training does not notice: its numbers are the same with and without, and `env_steps` counts its own
+    steps only. Of several processes each does the whole work. Where adaptation diverges there are no values.
+
+    Args:
+        every: Iterations between two curves.
+        tasks: Test tasks.
+        gradient_steps: Taken on each; none by a policy that never adapts.
+        episodes: Per task and gradient step.
+        seed: Decides tasks and episodes.
+
+    Raises:
+        ValueError: for a number below 1, and for negative `gradient_steps` or `seed`.
+    """
+
+    def __init__(
+        self, every: int = 50, tasks: int = 40, gradient_steps: int = 3, episodes: int = 40, seed: int = 0
+    ) -> None:
+        for name, value in {"every": every, "tasks": tasks, "episodes": episodes}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name, value in {"gradient_steps": gradient_steps, "seed": seed}.items():
+            if value < 0:
+                raise ValueError(f"{name} must not be negative, got {value}")
+        self.every, self.tasks, self.gradient_steps = every, tasks, gradient_steps
+        self.episodes, self.seed = episodes, seed
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if trainer.global_step % self.every:
+            return
+        learner = cast(MetaLearner, pl_module)
+        data, steps = learner.datamodule, self.gradient_steps if learner.adapts else 0
+        tasks, view = evaluation_tasks(data.env, self.tasks, self.seed), learner.environment(data.env)
+        how = steps, self.episodes, data.estimator, self.seed, data.on_failure
+        try:
+            returns = adaptation_curve(learner.policy, learner.inner.at_test(), view, tasks, *how)
+        except NonFiniteError as error:
+            logger.warning("iteration %d: adaptation to test tasks diverged, %s", trainer.global_step, error)
+            return
+        for step, value in enumerate(returns.double().mean((0, 2))):
+            learner.log(f"test_return_{step}", value)
