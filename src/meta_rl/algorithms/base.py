@@ -5,9 +5,9 @@ import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -220,6 +220,19 @@ def box_size(env: BatchedEnv, name: str) -> int:
     if not isinstance(space, Box) or len(space.shape) != 1:
         raise UserError(f"{type(env).__name__}.{name} must be a one-dimensional gymnasium Box, got {space}")
     return space.shape[0]
+
+
+def plain_optimizer(
+    name: Literal["sgd", "adam"], parameters: Iterable[Tensor], outer_lr: float
+) -> torch.optim.Optimizer:
+    """An outer optimizer whose step follows `.grad` alone.
+
+    Raises:
+        ValueError: for a rate that is not positive and finite.
+    """
+    if not 0 < outer_lr < math.inf:
+        raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
+    return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name](parameters, lr=outer_lr)
 
 
 def as_gradient(parameters: Sequence[Tensor], gradient: Sequence[Tensor]) -> float:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from meta_rl import ranks
-from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
+from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient, plain_optimizer
 from meta_rl.envs import BatchedEnv
 from meta_rl.evolution import EvolutionStrategy
 from meta_rl.perturbations import draw_directions, perturbed, slope
@@ -56,12 +56,14 @@ class ESMAML(MetaLearner):
         super().__init__(**kwargs)
         if perturbations < 2 or perturbations % 2:
             raise ValueError(f"perturbations come in pairs: must be even and at least 2, got {perturbations}")
-        for name, value in {"sigma": sigma, "inner_sigma": inner_sigma, "outer_lr": outer_lr}.items():
+        plain_optimizer(outer_optimizer, [torch.zeros(1)], outer_lr)  # a mistake shows now
+        for name, value in {"sigma": sigma, "inner_sigma": inner_sigma}.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {value}")
         self.perturbations, self.sigma = perturbations, sigma
         self.by_es, self.inner_sigma = adaptation == "es", inner_sigma
-        self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
+        self.outer_optimizer: Literal["sgd", "adam"] = outer_optimizer
+        self.outer_lr = outer_lr
 
     def build(self, env: BatchedEnv, seed: int) -> None:
         super().build(env, seed)
@@ -69,8 +71,7 @@ class ESMAML(MetaLearner):
             self.inner = EvolutionStrategy(self.policy, self.inner_sigma, **self.inner_arguments)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.outer_optimizer]
-        return make(self.policy.parameters(), lr=self.outer_lr)
+        return plain_optimizer(self.outer_optimizer, self.policy.parameters(), self.outer_lr)
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
         timer = Timer()

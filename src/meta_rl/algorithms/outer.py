@@ -1,12 +1,11 @@
 """Outer steps on the meta-objective: TRPO, PPO with a KL penalty, Adam."""
 
-import math
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
+from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient, plain_optimizer
 from meta_rl.credit import CreditedObjective, credit_of_tasks
 from meta_rl.objective import MetaObjective
 from meta_rl.proximal import ProximalAdam, ProximalObjective
@@ -56,8 +55,6 @@ class ObjectiveLearner(MetaLearner):
         super().__init__(**kwargs)
         if not 0 < fisher_fraction <= 1:
             raise ValueError(f"fisher_fraction must lie in (0, 1], got {fisher_fraction}")
-        if not 0 < outer_lr < math.inf:
-            raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
         if not 0 < clip < 1:
             raise ValueError(f"clip must lie in (0, 1), got {clip}")
         self.trust_region = {"max_kl": max_kl, "cg_iters": cg_iters, "cg_damping": cg_damping}
@@ -68,7 +65,8 @@ class ObjectiveLearner(MetaLearner):
             "kl_penalty": kl_penalty,
             "adaptive": adaptive_kl_penalty,
         }
-        TrustRegion([torch.zeros(1)], **self.trust_region)  # a mistake shows now
+        plain_optimizer("adam", [torch.zeros(1)], outer_lr)  # a mistake shows now
+        TrustRegion([torch.zeros(1)], **self.trust_region)
         ProximalAdam([torch.zeros(1)], **self.proximal)
         self.fisher_fraction, self.clip = fisher_fraction, clip
         self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
@@ -76,7 +74,7 @@ class ObjectiveLearner(MetaLearner):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         parameters = self.policy.parameters()
         if self.outer_optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=self.outer_lr)
+            return plain_optimizer("adam", parameters, self.outer_lr)
         if self.outer_optimizer == "ppo":
             return ProximalAdam(parameters, **self.proximal)
         return TrustRegion(parameters, **self.trust_region)

@@ -1,12 +1,11 @@
 """Batched Reptile (Nichol, Achiam and Schulman 2018, algorithm 2)."""
 
-import math
 from typing import Any, Literal
 
 import torch
 
 from meta_rl import ranks
-from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient
+from meta_rl.algorithms.base import MetaLearner, Timer, as_gradient, plain_optimizer
 from meta_rl.randomness import Phase
 from meta_rl.types import MetaBatch
 
@@ -32,13 +31,12 @@ class Reptile(MetaLearner):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_inner_steps=num_inner_steps, **kwargs)
-        if not 0 < outer_lr < math.inf:
-            raise ValueError(f"outer_lr must be positive and finite, got {outer_lr}")
-        self.outer_optimizer, self.outer_lr = outer_optimizer, outer_lr
+        plain_optimizer(outer_optimizer, [torch.zeros(1)], outer_lr)  # a mistake shows now
+        self.outer_optimizer: Literal["sgd", "adam"] = outer_optimizer
+        self.outer_lr = outer_lr
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.outer_optimizer]
-        return make(self.policy.parameters(), lr=self.outer_lr)
+        return plain_optimizer(self.outer_optimizer, self.policy.parameters(), self.outer_lr)
 
     def training_step(self, batch: MetaBatch, batch_idx: int) -> None:
         timer, last = Timer(), self.num_inner_steps - 1
