@@ -33,6 +33,9 @@ methods | while read -r method config on_point_mass on_ant arguments; do
     name=$method-seed$seed runs=runs/axis_$family
     iterations=$on_point_mass
     if [ "$family" = ant_dir ]; then iterations=$on_ant arguments="$arguments --data.env.num_threads=1"; fi
+    case ${config}_$family in maml_ant_dir | fomaml_ant_dir) # as they were on 2026-11-30, and as those of the others are
+        arguments="--model.inner_lr [1.0,0.3] --model.policy.init_std 0.5 $arguments" ;;
+    esac
     [ -f "$runs/$name/evaluation/adaptation.csv" ] && continue
     # shellcheck disable=SC2086
     python train.py --config "conf/${config}_$family.yaml" $arguments --runs_dir "$runs" --name "$name" \
