@@ -22,8 +22,8 @@ def test_curves_are_those_of_evaluate_and_change_nothing(lab: Any) -> None:
     assert lab.train("--name=watched", trainer=watched(4, every=2)) == 0
     assert lab.train("--name=plain", "--trainer.max_steps=4") == 0
     rows = pd.DataFrame(lab.metrics("watched")).apply(pd.to_numeric)
-    curves = rows.filter(like="test_return_")
-    assert list(curves) == ["test_return_0", "test_return_1", "test_return_2"]
+    curves = rows.filter(like="eval_return_")
+    assert list(curves) == ["eval_return_0", "eval_return_1", "eval_return_2"]
     assert curves.notna().all(1).tolist() == [False, True, False, True]
     checkpoint = lab.runs / "watched/checkpoints/last.ckpt"
     assert evaluate(["--checkpoint", str(checkpoint), *WORDS]) == 0
@@ -38,7 +38,7 @@ def test_a_curve_that_diverges_does_not_stop_training(lab: Any, capsys: pytest.C
     model = {"class_path": "meta_rl.algorithms.FOMAML", "init_args": {"inner_lr": [0.1, 1e38]}}
     assert lab.train(trainer=watched(2, every=1, gradient_steps=3), model=model) == 0
     assert "adaptation to test tasks diverged" in capsys.readouterr().err
-    assert not any("test_return_0" in row for row in lab.metrics())
+    assert not any("eval_return_0" in row for row in lab.metrics())
 
 
 @pytest.mark.parametrize("number", ["every", "tasks", "gradient_steps", "episodes", "seed"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from meta_rl.run.shipped import folder
 
 FAMILIES = ("ant_dir", "ant_vel", "point_mass")  # results/FAMILY/checkpoints in a checkout
-CHOSEN = {"maml_ant_dir": 3}  # the seed with the highest return after one step, where it is not the first
+CHOSEN = {"maml_ant_dir": 3, "fomaml_ant_dir": 103}  # the seed with the highest return after one step, where it is not the first
 
 
 def pretrained() -> dict[str, Path]:

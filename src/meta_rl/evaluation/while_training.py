@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class AdaptationCurve(Callback):
-    """Logs what the policy returns on test tasks, as `test_return_0`, `test_return_1`, ... by gradient step.
+    """Logs what the policy returns on test tasks, as `eval_return_0`, `eval_return_1`, ... by gradient step.
 
     The tasks and the random numbers are always the same, and those of evaluate.py with the same arguments.
     Training does not notice: its numbers are the same with and without, and `env_steps` counts its own
@@ -55,4 +55,4 @@ class AdaptationCurve(Callback):
             logger.warning("iteration %d: adaptation to test tasks diverged, %s", trainer.global_step, error)
             return
         for step, value in enumerate(returns.double().mean((0, 2))):
-            learner.log(f"test_return_{step}", value)
+            learner.log(f"eval_return_{step}", value)
