@@ -5,7 +5,8 @@ from pathlib import Path
 from meta_rl.run.shipped import folder
 
 FAMILIES = ("ant_dir", "ant_vel", "point_mass")  # results/FAMILY/checkpoints in a checkout
-CHOSEN = {"maml_ant_dir": 3, "fomaml_ant_dir": 103}  # the seed with the highest return after one step, where it is not the first
+# The seed with the highest return after one step, where it is not 1.
+CHOSEN = {"maml_ant_dir": 3, "fomaml_ant_dir": 103}
 
 
 def pretrained() -> dict[str, Path]:
