@@ -4,8 +4,8 @@
 #   [ITERATIONS=400] results/ant.sh TASK METHOD SEED [option of train.py ...]      for example: results/ant.sh ant_dir maml 1
 #
 # TASK: ant_dir, ant_vel. METHOD: maml, fomaml, reptile, pretrained, oracle, random: conf/METHOD_TASK.yaml as it was then,
-# without the small last layer, with a discount of 0.99 and lambda 0.95, and with their inner rates and spread. MAML's derivatives took the factor of its rates for
-# a constant: its runs need commit c11d3c6 or an earlier one.
+# without the small last layer, with a discount of 0.99 and lambda 0.95, and with their inner rates and spread. MAML's
+# derivatives took the factor of its rates for a constant: its runs need commit c11d3c6 or an earlier one.
 # An interrupted run goes on, and with more ITERATIONS a finished one. One thread a run: two runs at once use two
 # cores better than two threads. The committed runs of MAML had the option --matmul_precision medium.
 set -euo pipefail

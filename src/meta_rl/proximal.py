@@ -15,10 +15,7 @@ from meta_rl.objective import Chunk, MetaObjective, flat_sum, over_tasks, unflat
 from meta_rl.policy import repeat
 from meta_rl.types import Params, Samples
 
-LOWEST, HIGHEST = (
-    1e-4,
-    1e4,
-)  # of the penalty's coefficient, where it is halved or doubled, so that it can find its way back
+LOWEST, HIGHEST = 1e-4, 1e4  # of an adaptive coefficient, so that it can find its way back
 
 
 class ProximalRecord(NamedTuple):

@@ -8,7 +8,7 @@ from gymnasium.spaces import Discrete
 from torch import Tensor, nn
 
 from meta_rl import threads
-from meta_rl.advantages import AdvantageEstimator
+from meta_rl.advantages import AdvantageEstimator, masked_mean
 from meta_rl.distributions import Categorical, Gaussian
 from meta_rl.envs import BatchedEnv
 from meta_rl.errors import Failure, UserError
@@ -76,8 +76,8 @@ class Sampler:
             returns=episodes.rewards.sum(-1),
             lengths=episodes.mask.sum(-1),
             explained_variance=explained,
-            saturation=_mean(outside, episodes.mask),
-            entropy=_mean(episodes.entropy, episodes.mask),
+            saturation=masked_mean(outside.flatten(1), episodes.mask.flatten(1)),
+            entropy=masked_mean(episodes.entropy.flatten(1), episodes.mask.flatten(1)),
             diverged=len(failures),
             seconds=time.perf_counter() - start,
             directions=directions,
@@ -177,11 +177,6 @@ def play_episodes(
         valid[task, episode, step:] = False
     rewards, mask = torch.where(valid, trace.rewards, 0.0), valid.to(trace.rewards.dtype)
     return Trajectories(observations, actions, rewards, mask, alive, observation, log_probs, entropy), trace
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Of values [N, K, T] over the valid steps of each task: [N]."""
-    return (values * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
 
 
 def _check_shapes(

@@ -3,11 +3,14 @@
 import logging
 from typing import cast
 
+import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from meta_rl.algorithms import MetaLearner
 from meta_rl.errors import NonFiniteError
-from meta_rl.evaluation.curve import adaptation_curve, evaluation_tasks
+from meta_rl.evaluation.curve import evaluation_tasks
+from meta_rl.evaluation.loaded import AdaptationSettings, LoadedPolicy
+from meta_rl.evaluation.statistics import summarise_adaptation
 
 logger = logging.getLogger(__name__)
 
@@ -39,20 +42,20 @@ class AdaptationCurve(Callback):
         for name, value in {"gradient_steps": gradient_steps, "seed": seed}.items():
             if value < 0:
                 raise ValueError(f"{name} must not be negative, got {value}")
-        self.every, self.tasks, self.gradient_steps = every, tasks, gradient_steps
-        self.episodes, self.seed = episodes, seed
+        self.every, self.tasks, self.seed = every, tasks, seed
+        self.how = AdaptationSettings(gradient_steps, episodes, seed)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         if trainer.global_step % self.every:
             return
         learner = cast(MetaLearner, pl_module)
-        data, steps = learner.datamodule, self.gradient_steps if learner.adapts else 0
-        tasks, view = evaluation_tasks(data.env, self.tasks, self.seed), learner.environment(data.env)
-        how = steps, self.episodes, data.estimator, self.seed, data.on_failure
+        policy = LoadedPolicy(learner, learner.datamodule, {}, "", trainer.global_step)
+        env = learner.datamodule.env
+        tasks = evaluation_tasks(env, self.tasks, self.seed)
         try:
-            returns = adaptation_curve(learner.policy, learner.inner.at_test(), view, tasks, *how)
+            table = policy.adaptation_table(env, tasks, self.how)
         except NonFiniteError as error:
             logger.warning("iteration %d: adaptation to test tasks diverged, %s", trainer.global_step, error)
             return
-        for step, value in enumerate(returns.double().mean((0, 2))):
+        for step, value in enumerate(np.asarray(summarise_adaptation(table)["mean"], float)):
             learner.log(f"eval_return_{step}", value)
