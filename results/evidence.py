@@ -4,7 +4,7 @@
 
 evidence/runs.csv      one row per evaluated run: returns, score, experience and time
 evidence/verdicts.csv  one row per family and look that is reached
-evidence/README.md     the table of runs in it
+evidence/README.md     the tables of runs and verdicts in it
 """
 
 import sys
@@ -30,7 +30,6 @@ NAMES = {"maml": "MAML", "fomaml": "FOMAML", "reptile": "Reptile"}
 MARGIN = 0.10
 LOOKS = {0.02: range(11, 15), 0.03: range(11, 19)}  # by level, the seeds that both methods have done
 REACHED, SMOOTHED = 0.8, 10  # a score, and the iterations of the mean that first reaches it
-BEGIN, END = "<!-- runs: results/evidence.py writes this -->", "<!-- end of runs -->"
 
 
 def runs_table(folder: Path) -> pd.DataFrame:
@@ -63,6 +62,8 @@ def row_of(run: Path) -> dict[str, Any]:
         "hours": metrics["minutes"].iloc[-1] / 60,
         "score": 0.0,
     }
+    if method in ("maml", "fomaml"):  # measured every tenth iteration
+        row |= {name: metrics[name].mean() for name in ("second_order_norm", "second_order_cosine")}
     if evaluation.exists():
         returns = summarise_adaptation(pd.read_csv(evaluation))
         row["score"] = float(ends.normalise(np.asarray(returns["mean"], float))[min(1, len(returns) - 1)])
@@ -71,7 +72,9 @@ def row_of(run: Path) -> dict[str, Any]:
     smooth = ends.normalise(metrics["return_post"].rolling(SMOOTHED).mean().to_numpy(float))
     if (reached := np.flatnonzero(smooth >= REACHED)).size:  # else the run is censored
         first = metrics.iloc[reached[0]]
-        row |= {"million_steps_to_0.8": first["million_steps"], "hours_to_0.8": first["minutes"] / 60}
+        row |= {f"iterations_to_{REACHED}": int(reached[0]) + 1}
+        row |= {f"million_steps_to_{REACHED}": first["million_steps"]}
+        row |= {f"hours_to_{REACHED}": first["minutes"] / 60}
     return row
 
 
@@ -128,15 +131,21 @@ def as_markdown(runs: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def put_into_readme(name: str, text: str) -> None:
+    """Write a table between the README's comments `NAME: made ...` and `end of NAME`."""
+    readme = EVIDENCE / "README.md"
+    begin, end = f"<!-- {name}: made by results/evidence*.py -->", f"<!-- end of {name} -->"
+    before, rest = readme.read_text("utf-8").split(begin)
+    readme.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}", "utf-8")
+
+
 def main() -> None:
     runs = runs_table(EVIDENCE / "runs")
     runs.to_csv(EVIDENCE / "runs.csv", index=False, float_format="%.5g")
     found = verdicts_table(runs)
     if len(found):
         found.to_csv(EVIDENCE / "verdicts.csv", index=False, float_format="%.5g")
-    readme = EVIDENCE / "README.md"
-    before, rest = readme.read_text("utf-8").split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n\n{as_markdown(runs)}\n\n{END}{rest.split(END)[1]}", "utf-8")
+    put_into_readme("runs", as_markdown(runs))
     print(as_markdown(runs), found.to_string(index=False), sep="\n\n")
 
 

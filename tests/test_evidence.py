@@ -13,6 +13,7 @@ from scipy.stats import ttest_ind
 sys.path.append(str(Path(__file__).parents[1] / "results"))
 
 import evidence
+import evidence_beside as beside
 import evidence_figures as figures
 
 
@@ -26,6 +27,7 @@ def kept(folder: Path, name: str, curve: list[float], after: float | None, *outc
     (run / "run.json").write_text(json.dumps({"starts": starts}))
     steps = np.arange(1, len(curve) + 1)
     columns = {"step": steps, "env_steps": steps * 1e6, "return_post": curve}
+    columns |= {"second_order_norm": 0.5, "second_order_cosine": 0.75}
     text = pd.DataFrame({**columns, "time_sampling": 2700.0, "time_update": 900.0}).to_csv(index=False)
     (run / "metrics.csv.gz").write_bytes(gzip.compress(text.encode()))
     if after is not None:
@@ -47,7 +49,9 @@ def test_a_run_by_hand(tmp_path: Path) -> None:
     assert (first["return_0"], first["return_1"]) == pytest.approx((3, 524.8))
     assert first["half_width_1"] == pytest.approx(12.7062 * 10, rel=1e-5)  # two tasks
     assert (first["million_steps"], first["hours"]) == (15, 15)
-    assert (first["million_steps_to_0.8"], first["hours_to_0.8"]) == (11, 11)
+    reached = [f"{name}_to_0.8" for name in ("iterations", "million_steps", "hours")]
+    assert first[reached].tolist() == [11, 11, 11]
+    assert first[["second_order_norm", "second_order_cosine"]].tolist() == [0.5, 0.75]
     assert table["million_steps_to_0.8"].isna().tolist() == [False, True, True]
 
 
@@ -127,3 +131,70 @@ def test_the_figure_of_verdicts_shows_the_latest_look() -> None:
     assert row["y"] == pytest.approx(-0.02)
     assert row["note"] == "8 seeds each: equivalent"
     assert margin.data[["low", "high"]].to_numpy().tolist() == [[-0.1, 0.1]]
+
+
+def of_two_methods(folder: Path, maml: list[int], fomaml: list[int]) -> pd.DataFrame:
+    """Seeds whose mean of ten iterations reaches the score after so many iterations, or never within 40."""
+    for method, when in (("maml", maml), ("fomaml", fomaml)):
+        for seed, first in enumerate(when, 11):
+            curve = [0.0] * (first - 1) + [524.8 * 10] * (40 - first + 1)
+            kept(folder, f"seed{seed}-{method}_ant_dir", curve, 100.0 * (seed - 10))
+    return evidence.runs_table(folder)
+
+
+COSTS = pd.DataFrame({"family": "ant_dir", "method": ["maml", "maml", "fomaml"], "seconds": [200.0, 160.0, 60.0]})
+
+
+def test_experience_and_its_cost(tmp_path: Path) -> None:
+    runs = of_two_methods(tmp_path, [20, 40], [10, 10])
+    maml, fomaml = beside.experience_table(runs, COSTS).to_dict("records")
+    assert (maml["reached"], maml["million_steps"], maml["fewest"], maml["most"]) == (2, 30, 20, 40)
+    assert (maml["seconds_an_iteration"], maml["hours"]) == (180, 1.5)
+    assert (fomaml["million_steps"], fomaml["hours"]) == (10, pytest.approx(1 / 6))
+    (saved,) = beside.savings_table(runs, COSTS).to_dict("records")
+    assert (saved["iteration"], saved["steps_value"]) == pytest.approx((3, np.sqrt(20 * 40) / 10))
+    half = 12.7062 * np.log(2) / 2  # t with one degree of freedom; FOMAML's seeds agree
+    assert np.log(saved["steps_high"] / saved["steps_value"]) == pytest.approx(half, rel=1e-4)
+    assert saved["hours_low"] == pytest.approx(3 * saved["steps_low"])
+
+
+def test_a_run_that_never_reaches_the_score_is_censored(tmp_path: Path) -> None:
+    runs = of_two_methods(tmp_path, [20, 41, 41], [10, 12, 41])
+    maml, fomaml = beside.experience_table(runs, COSTS).to_dict("records")
+    assert (maml["reached"], maml["fewest"]) == (1, 20)
+    assert np.isnan([maml["million_steps"], maml["most"], maml["hours"]]).all()
+    assert (fomaml["reached"], fomaml["million_steps"]) == (2, 12)
+    assert np.isnan(fomaml["most"])
+    assert beside.savings_table(runs, COSTS).empty
+    text = beside.experience_markdown(beside.experience_table(runs, COSTS), pd.DataFrame())
+    assert "| ant_dir | MAML | 1 of 3 |  | 20.0 to never | 180.00 |  |" in text
+
+
+def test_differences_on_two_scales(tmp_path: Path) -> None:
+    runs = of_two_methods(tmp_path, [20, 20, 20], [20, 20]).assign(return_2=350.0, return_3=np.nan)
+    table = beside.differences_table(runs, tmp_path)
+    assert table["scale"].tolist() == ["published"] * 3
+    assert table["difference"].tolist() == pytest.approx([(150 - 200) / 521.69, 0, 0], abs=1e-5)
+    maml, fomaml = np.array([100.0, 200, 300]) / 521.69, np.array([100.0, 200]) / 521.69
+    welch = ttest_ind(fomaml, maml, equal_var=False).confidence_interval(0.95)
+    assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([welch.low, welch.high], rel=1e-3)
+
+    kept(tmp_path, "seed11-oracle_ant_dir", [0.0] * 3, 0.0)
+    random = tmp_path / "evidence_random" / "random_ant_dir" / "adaptation.csv"
+    random.parent.mkdir(parents=True)
+    pd.DataFrame({"task": [0, 1], "gradient_step": 0, "return_mean": [-200.0, -194.0]}).to_csv(random)
+    oracle = evidence.runs_table(tmp_path)
+    table = beside.differences_table(oracle.assign(return_2=0.0, return_3=0.0), tmp_path)
+    own = table.query("scale == 'own' and step == 1")
+    assert own["difference"].tolist() == pytest.approx([-50 / 200])  # from -197 to 3
+    assert beside.differences_table(runs.query("method == 'maml'"), tmp_path).empty
+
+
+def test_the_second_order_beside_who_wins(tmp_path: Path) -> None:
+    runs = of_two_methods(tmp_path, [20, 20, 20], [20])
+    runs.loc[runs["method"] == "maml", "second_order_norm"] = [0.9, 0.6, 0.3]  # scores rise
+    (row,) = beside.second_order_table(runs).to_dict("records")
+    assert (row["second_order_norm"], row["second_order_cosine"]) == pytest.approx((0.6, 0.75))
+    assert (row["correlation"], row["difference"]) == pytest.approx((-1, (100 - 200) / 521.69), rel=1e-4)
+    text = beside.second_order_markdown(beside.second_order_table(runs))
+    assert text.endswith("| ant_dir | 3, 1 | 0.60 | 0.75 | -0.19 | -1.00 |")

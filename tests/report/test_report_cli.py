@@ -23,6 +23,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["a", "--redraw", "b"], "give run directories, or --redraw with directories of reports; see --help"),
         (["a", "--evaluation", "x/y"], "--evaluation: 'x/y' is not the name of a folder"),
         (["a", "--evaluation", ""], "--evaluation: '' is not the name of a folder"),
+        (["a", "--margin", "0"], "--margin: 0 is not between 0 and 1, the scores of random and oracle"),
+        (["a", "--margin", "nan"], "--margin: nan is not between 0 and 1, the scores of random and oracle"),
         (["a", "--colour", "red"], "unrecognized arguments: --colour red; see --help"),
         (["--redraw", "a"], "a/report.json: No such file or directory; report.py RUNS writes it"),
         (["a"], "no run to report on: skipped a: not found"),
@@ -84,3 +86,19 @@ def test_a_long_list_of_reasons_stays_one_line(here: Path, capsys: pytest.Captur
     assert main([f"r{i}" for i in range(5)]) == 2
     reasons = "; ".join(f"skipped r{i}: not found" for i in range(3))
     assert capsys.readouterr().err == f"error: no run to report on: {reasons}; and 2 more\n"
+
+
+def test_an_abstract_and_a_margin_of_ones_own(here: Path) -> None:
+    for method, level in (("MAML", 0.0), ("FOMAML", 0.07), ("Oracle", 1.0), ("Random", 0.0)):
+        for seed in (1, 2, 3):
+            run = write_run(here / "runs" / f"{method}-{seed}", config(method, seed))
+            after = level + 0.001 * seed  # scores of FOMAML are 0.07 above those of MAML
+            write_evaluation(run / "evaluation", [[level, after], [level, after]])
+    for margin, word in (("0.05", "better"), ("0.1", "equivalent")):
+        assert main(["runs", "--margin", margin, "--abstract", "Less <is> more."]) == 0
+        content = json.loads((here / "report" / "report.json").read_text())
+        (verdict,) = content["verdicts"]
+        assert (verdict["word"], verdict["result"]["margin"]) == (word, float(margin))
+        page = (here / "report" / "index.html").read_text()
+        assert '<p class="abstract">Less &lt;is&gt; more.</p>' in page
+        assert f"Within the shaded margin of {margin} differences do not matter" in page

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_rl.errors import UserError
-from meta_rl.evaluation.equivalence import verdicts
+from meta_rl.evaluation.equivalence import MARGIN, verdicts
 from meta_rl.report.ablation_figures import ablation_charts
 from meta_rl.report.choose import collect
 from meta_rl.report.evaluation_figures import adaptation_charts, task_charts
@@ -22,13 +22,16 @@ from meta_rl.run.directory import VIDEO
 REASONS = 3  # that the error names if no run is left
 
 
-def build(paths: Sequence[Path], evaluation: str, made: dict[str, Any]) -> Report:
+def build(
+    paths: Sequence[Path], evaluation: str, made: dict[str, Any], margin: float = MARGIN
+) -> Report:
     """The report on the runs in `paths`.
 
     Args:
         paths: Run directories, or directories of run directories.
         evaluation: Name of the folder in each run directory that holds its evaluation.
         made: How the report itself is made: command, date, commit and versions.
+        margin: Largest difference between mean scores that does not matter to a verdict.
 
     Raises:
         UserError: if no run is left.
@@ -54,7 +57,7 @@ def build(paths: Sequence[Path], evaluation: str, made: dict[str, Any]) -> Repor
     ]
     return Report(
         title=f"{', '.join(chosen)} on {runs[0].family['data.env']}",
-        verdicts=verdicts(scores),
+        verdicts=verdicts(scores, margin),
         summary=summary_table(groups, factors, score_range),
         charts=tuple(charts),
         runs=tuple(record(run, group.label) for group in groups for run in group.runs),

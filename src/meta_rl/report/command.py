@@ -4,6 +4,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parse(argv)
         if args.runs:
-            _save(args.runs, args.evaluation, args.output, made_now(argv))
+            _save(args, made_now(argv))
         for folder in args.redraw or [args.output]:
             _render(folder)
     except OSError as error:
@@ -68,10 +69,17 @@ def make_parser() -> argparse.ArgumentParser:
     runs = "Run directories of train.py, or of evaluate.py for untrained policies; or directories of them."
     output = "Directory to write to (default: report)."
     evaluation = "The folder in each run that holds its evaluation (default: evaluation)."
+    abstract = "A paragraph to stand on top of the page."
+    margin = (
+        "Largest difference between mean scores that does not matter to a verdict (default: 0.05); "
+        "choose it before you see the scores."
+    )
     redraw = "Instead: rebuild figures and page of reports from their data/*.csv and report.json alone."
     parser.add_argument("runs", type=path, nargs="*", metavar="RUN", help=runs)
     parser.add_argument("--output", type=path, default=Path("report"), help=output)
     parser.add_argument("--evaluation", default=EVALUATION, metavar="NAME", help=evaluation)
+    parser.add_argument("--abstract", default="", metavar="TEXT", help=abstract)
+    parser.add_argument("--margin", type=float, help=margin)
     parser.add_argument("--redraw", type=path, nargs="+", metavar="REPORT", help=redraw)
     return parser
 
@@ -82,18 +90,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         raise UserError("give run directories, or --redraw with directories of reports; see --help")
     if not args.evaluation or Path(args.evaluation).name != args.evaluation:
         raise UserError(f"--evaluation: {args.evaluation!r} is not the name of a folder")
+    if args.margin is not None and not 0 < args.margin < 1:
+        raise UserError(f"--margin: {args.margin:g} is not between 0 and 1, the scores of random and oracle")
     return args
 
 
-def _save(runs: Sequence[Path], evaluation: str, output: Path, made: dict[str, Any]) -> None:
-    """Write the report on `runs` to the folder `output`, without figures and page."""
-    from meta_rl.report.build import build  # here, so that a mistyped flag need not wait for pandas
+def _save(args: argparse.Namespace, made: dict[str, Any]) -> None:
+    """Write the report on the runs to the output folder, without figures and page."""
+    from meta_rl.evaluation.equivalence import MARGIN  # here: a mistyped flag need not wait for pandas
+    from meta_rl.report.build import build
     from meta_rl.report.files import save
 
-    report = build(runs, evaluation, made)
+    report = build(args.runs, args.evaluation, made, args.margin or MARGIN)
     for line in report.skipped:
         print(line, file=sys.stderr)
-    save(report, output)
+    save(replace(report, abstract=args.abstract), args.output)
 
 
 def _render(output: Path) -> None:

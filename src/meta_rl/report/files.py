@@ -26,6 +26,7 @@ class Report:
 
     Attributes:
         title: The title of the page.
+        abstract: A paragraph on top of the page, "" for none.
         verdicts: How each method compares with MAML.
         summary: A row for each group of runs.
         charts: The figures.
@@ -37,6 +38,7 @@ class Report:
     """
 
     title: str
+    abstract: str = ""
     verdicts: tuple[Verdict, ...] = ()
     summary: Table = EMPTY
     charts: tuple[InstanceOf[Chart], ...] = ()

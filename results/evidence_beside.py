@@ -1,0 +1,192 @@
+"""What the protocol of the evidence reports beside its verdicts; it decides nothing.
+
+    python results/evidence_beside.py      after results/evidence.py
+
+evidence/differences.csv  FOMAML's score minus MAML's on two scales and after each gradient step, 95 % intervals
+evidence/experience.csv   environment steps and hours until a score of 0.8 while training
+evidence/savings.csv      how many times as much of both MAML takes as FOMAML
+evidence/second_order.csv size of the second-order term in MAML's training beside who wins
+evidence/README.md        these tables in it
+
+Hours are iterations times the seconds of an iteration on an idle core (evidence/costs.csv, made by
+results/evidence_costs.sh), since the runs themselves trained beside other work.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from evidence import EVIDENCE, NAMES, REACHED, put_into_readme
+
+from meta_rl.evaluation.published import published_returns
+from meta_rl.evaluation.scores import ScoreRange
+from meta_rl.evaluation.statistics import over_seeds, summarise_adaptation
+from meta_rl.run.directory import ADAPTATION
+
+STEPS = (1, 2, 3)
+RANDOM = "evidence_random"  # the folder of the random policies, beside those of the sweeps
+BOTH = ("maml", "fomaml")
+
+
+def differences_table(runs: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """FOMAML's mean score minus MAML's, for the scales and gradient steps that the families' runs allow."""
+    rows = []
+    for family, own in runs.groupby("family", sort=False):
+        if min((own["method"] == method).sum() for method in BOTH) < 2:
+            continue
+        for scale, ends in scales(own, str(family), folder).items():
+            for step in STEPS:
+                maml, fomaml = (scores_after(own, method, step, ends) for method in BOTH)
+                found = over_seeds(lambda a, b: a.mean() - b.mean(), fomaml, maml)
+                numbers = {"maml": maml.mean(), "fomaml": fomaml.mean(), "difference": float(found.value)}
+                numbers |= {"low": float(found.low), "high": float(found.high)}
+                seeds = {"seeds_maml": len(maml), "seeds_fomaml": len(fomaml)}
+                rows.append({"family": family, "scale": scale, "step": step, **seeds, **numbers})
+    return pd.DataFrame(rows)
+
+
+def scales(own: pd.DataFrame, family: str, folder: Path) -> dict[str, ScoreRange]:
+    """The published scale, and that of our own random policy and oracle once both are evaluated."""
+    found = {"published": ScoreRange.published(published_returns(family))}
+    oracle = own.loc[own["method"] == "oracle", "return_0"]
+    random = folder / RANDOM / f"random_{family}" / ADAPTATION
+    if len(oracle) and random.exists():
+        unadapted = summarise_adaptation(pd.read_csv(random)).loc[0, "mean"]
+        found["own"] = ScoreRange(float(np.asarray(unadapted)), float(oracle.mean()))
+    return found
+
+
+def scores_after(own: pd.DataFrame, method: str, step: int, ends: ScoreRange) -> np.ndarray:
+    """Scores [seeds] of a method after a gradient step; 0 for a failed run, as the protocol says."""
+    returns = own.loc[own["method"] == method, f"return_{step}"].to_numpy(float)
+    return np.nan_to_num(ends.normalise(returns), nan=0.0)
+
+
+def experience_table(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """How many seeds reach the score, and their median with the range; empty where the run is censored."""
+    rows = []
+    for (family, method), own in runs[runs["method"].isin(BOTH)].groupby(["family", "method"], sort=False):
+        steps = own[f"million_steps_to_{REACHED}"]
+        seconds = seconds_of(str(family), str(method), costs)
+        hours = own[f"iterations_to_{REACHED}"] * seconds / 3600
+        row: dict[str, Any] = {"family": family, "method": method, "seeds": len(own)}
+        row |= {"reached": steps.notna().sum(), "share": steps.notna().mean()}
+        row |= {"million_steps": median(steps), "fewest": steps.min(), "most": censored(steps).max()}
+        rows.append({**row, "seconds_an_iteration": seconds, "hours": median(hours)})
+    return pd.DataFrame(rows).replace(np.inf, np.nan)
+
+
+def censored(column: pd.Series) -> pd.Series:
+    """Runs that never reach the score take longer than all that do."""
+    return column.fillna(np.inf)
+
+
+def median(column: pd.Series) -> float:
+    """The median, infinite if half of the runs or more are censored."""
+    return float(censored(column).median())
+
+
+def seconds_of(family: str, method: str, costs: pd.DataFrame) -> float:
+    """Median seconds of an iteration on an idle core; NaN if it is not measured."""
+    return float(costs.query("family == @family and method == @method")["seconds"].median())
+
+
+def savings_table(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """Ratios MAML : FOMAML of geometric means over seeds with 95 % intervals, if every run reaches the score."""
+    rows = []
+    for family, own in runs.groupby("family", sort=False):
+        steps = [own.loc[own["method"] == method, f"million_steps_to_{REACHED}"] for method in BOTH]
+        if min(map(len, steps)) < 2 or any(column.isna().any() for column in steps):
+            continue
+        logs = [np.log(column.to_numpy(float)) for column in steps]
+        found = over_seeds(lambda a, b: a.mean() - b.mean(), *logs)
+        price = seconds_of(str(family), "maml", costs) / seconds_of(str(family), "fomaml", costs)
+        ratio = {key: float(np.exp(getattr(found, key))) for key in ("value", "low", "high")}
+        row: dict[str, Any] = {"family": family, "seeds_maml": len(logs[0]), "seeds_fomaml": len(logs[1])}
+        row |= {f"steps_{key}": value for key, value in ratio.items()} | {"iteration": price}
+        rows.append(row | {f"hours_{key}": value * price for key, value in ratio.items()})
+    return pd.DataFrame(rows)
+
+
+def second_order_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of each family: means of the term's size and of the cosine in MAML's training, and FOMAML's lead."""
+    rows = []
+    for family, own in runs.groupby("family", sort=False):
+        maml, fomaml = (own[own["method"] == method] for method in BOTH)
+        row = {"family": family, "seeds_maml": len(maml), "seeds_fomaml": len(fomaml)}
+        row |= {name: maml[name].mean() for name in ("second_order_norm", "second_order_cosine")}
+        # Among MAML's own seeds: does a seed with a longer term score less?
+        row["correlation"] = maml["second_order_norm"].corr(maml["score"]) if len(maml) > 2 else np.nan
+        rows.append({**row, "difference": fomaml["score"].mean() - maml["score"].mean()})
+    return pd.DataFrame(rows).sort_values("second_order_norm", kind="stable")
+
+
+def experience_markdown(experience: pd.DataFrame, savings: pd.DataFrame) -> str:
+    """Both tables as the README shows them."""
+    head = (
+        "family | method | seeds that reach it | million steps, median | range | s an iteration | hours, median"
+    )
+    lines = [f"| {head} |", "|" + " --- |" * 7]
+    for row in experience.to_dict("records"):
+        most = "never" if np.isnan(row["most"]) else f"{row['most']:.1f}"
+        cells = [row["family"], NAMES[row["method"]], f"{row['reached']} of {row['seeds']}"]
+        cells += [f"{row['million_steps']:.1f}", f"{row['fewest']:.1f} to {most}"]
+        cells += [f"{row['seconds_an_iteration']:.2f}", f"{row['hours']:.2f}"]
+        lines.append("| " + " | ".join("" if "nan" in cell else cell for cell in cells) + " |")
+    if len(savings):
+        lines += ["", "| MAML takes, times as much as FOMAML | steps | an iteration | hours |", "|" + " --- |" * 4]
+    for row in savings.to_dict("records"):
+        ratios = [
+            f"{row[f'{of}_value']:.2f} ({row[f'{of}_low']:.2f} to {row[f'{of}_high']:.2f})"
+            for of in ("steps", "hours")
+        ]
+        lines.append(f"| {row['family']} | {ratios[0]} | {row['iteration']:.2f} | {ratios[1]} |")
+    return "\n".join(lines)
+
+
+def differences_markdown(differences: pd.DataFrame) -> str:
+    """The differences as the README shows them."""
+    lines = ["| family | scale | seeds | after 1 step | 2 | 3 |", "|" + " --- |" * 6]
+    for (family, scale), rows in differences.groupby(["family", "scale"], sort=False):
+        seeds = "{seeds_maml}, {seeds_fomaml}".format(**rows.iloc[0])
+        cells = [f"{r['difference']:+.2f} ({r['low']:+.2f} to {r['high']:+.2f})" for _, r in rows.iterrows()]
+        lines.append(f"| {family} | {scale} | {seeds} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def second_order_markdown(table: pd.DataFrame) -> str:
+    """The second-order term as the README shows it, shortest first."""
+    head = (
+        "family | seeds | size of the term | cosine | FOMAML's score minus MAML's | correlation of size and score"
+    )
+    lines = [f"| {head} |", "|" + " --- |" * 6]
+    for row in table.to_dict("records"):
+        cells = [row["family"], f"{row['seeds_maml']}, {row['seeds_fomaml']}"]
+        cells += [f"{row['second_order_norm']:.2f}", f"{row['second_order_cosine']:.2f}"]
+        cells += [f"{row['difference']:+.2f}", f"{row['correlation']:+.2f}"]
+        lines.append("| " + " | ".join("" if "nan" in cell else cell for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    runs, file = pd.read_csv(EVIDENCE / "runs.csv"), EVIDENCE / "costs.csv"
+    costs = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["family", "method", "seconds"])
+    tables = {
+        "differences": differences_table(runs, EVIDENCE / "runs"),
+        "experience": experience_table(runs, costs),
+        "savings": savings_table(runs, costs),
+        "second_order": second_order_table(runs),
+    }
+    for name, table in tables.items():
+        if len(table):
+            table.to_csv(EVIDENCE / f"{name}.csv", index=False, float_format="%.5g")
+    put_into_readme("experience", experience_markdown(tables["experience"], tables["savings"]))
+    put_into_readme("second order", second_order_markdown(tables["second_order"]))
+    if len(tables["differences"]):
+        put_into_readme("differences", differences_markdown(tables["differences"]))
+    print(*(table.to_string(index=False) for table in tables.values()), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
