@@ -22,9 +22,7 @@ from meta_rl.run.directory import VIDEO
 REASONS = 3  # that the error names if no run is left
 
 
-def build(
-    paths: Sequence[Path], evaluation: str, made: dict[str, Any], margin: float = MARGIN
-) -> Report:
+def build(paths: Sequence[Path], evaluation: str, made: dict[str, Any], margin: float = MARGIN) -> Report:
     """The report on the runs in `paths`.
 
     Args:
