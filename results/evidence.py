@@ -4,7 +4,7 @@
 
 evidence/runs.csv      one row per evaluated run: returns, score, experience and time
 evidence/verdicts.csv  one row per family and look that is reached
-evidence/README.md     the tables of runs and verdicts in it
+evidence/README.md     the table of runs in it
 """
 
 import sys
@@ -120,15 +120,23 @@ def row_of_look(result: Comparison, verdict: str, fomaml: np.ndarray, maml: np.n
 def as_markdown(runs: pd.DataFrame) -> str:
     """The rows of runs.csv as the README shows them."""
     head = "run | million steps | hours, one core | before | 1 | 2 | 3 | score, 1 step | million steps to 0.8"
-    lines = [f"| {head} |", "|" + " --- |" * 9]
+    rows = []
     for run in runs.to_dict("records"):
         returns = [f"{run[f'return_{k}']:.0f} ± {run[f'half_width_{k}']:.0f}" for k in range(4)]
         numbers = [f"{run['million_steps']:.1f}", f"{run['hours']:.1f}", *returns, f"{run['score']:.2f}"]
         name = NAMES.get(run["method"], run["method"])
         cells = [f"{name} on {run['family']}, seed {run['seed']}", *numbers]
         cells.append(f"{run['million_steps_to_0.8']:.1f}")
-        lines.append("| " + " | ".join("" if "nan" in cell else cell for cell in cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown(head, rows)
+
+
+def markdown(head: str, rows: list[list[str]]) -> str:
+    """A table for the README; cells without a number are empty."""
+    cells = [["" if "nan" in cell else cell for cell in row] for row in rows]
+    lines = [head, *(" | ".join(row) for row in cells)]
+    first, *others = [f"| {line} |" for line in lines]
+    return "\n".join([first, "|" + " --- |" * len(head.split(" | ")), *others])
 
 
 def put_into_readme(name: str, text: str) -> None:

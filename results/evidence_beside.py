@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from evidence import EVIDENCE, NAMES, REACHED, put_into_readme
+from evidence import EVIDENCE, NAMES, REACHED, markdown, put_into_readme
 
 from meta_rl.evaluation.published import published_returns
 from meta_rl.evaluation.scores import ScoreRange
@@ -38,7 +38,7 @@ def differences_table(runs: pd.DataFrame, folder: Path) -> pd.DataFrame:
         for scale, ends in scales(own, str(family), folder).items():
             for step in STEPS:
                 maml, fomaml = (scores_after(own, method, step, ends) for method in BOTH)
-                found = over_seeds(lambda a, b: a.mean() - b.mean(), fomaml, maml)
+                found = over_seeds(lead, fomaml, maml)
                 numbers = {"maml": maml.mean(), "fomaml": fomaml.mean(), "difference": float(found.value)}
                 numbers |= {"low": float(found.low), "high": float(found.high)}
                 seeds = {"seeds_maml": len(maml), "seeds_fomaml": len(fomaml)}
@@ -61,6 +61,11 @@ def scores_after(own: pd.DataFrame, method: str, step: int, ends: ScoreRange) ->
     """Scores [seeds] of a method after a gradient step; 0 for a failed run, as the protocol says."""
     returns = own.loc[own["method"] == method, f"return_{step}"].to_numpy(float)
     return np.nan_to_num(ends.normalise(returns), nan=0.0)
+
+
+def lead(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The difference of two means."""
+    return a.mean() - b.mean()
 
 
 def experience_table(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +105,7 @@ def savings_table(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
         if min(map(len, steps)) < 2 or any(column.isna().any() for column in steps):
             continue
         logs = [np.log(column.to_numpy(float)) for column in steps]
-        found = over_seeds(lambda a, b: a.mean() - b.mean(), *logs)
+        found = over_seeds(lead, *logs)
         price = seconds_of(str(family), "maml", costs) / seconds_of(str(family), "fomaml", costs)
         ratio = {key: float(np.exp(getattr(found, key))) for key in ("value", "low", "high")}
         row: dict[str, Any] = {"family": family, "seeds_maml": len(logs[0]), "seeds_fomaml": len(logs[1])}
@@ -125,45 +130,43 @@ def second_order_table(runs: pd.DataFrame) -> pd.DataFrame:
 def experience_markdown(experience: pd.DataFrame, savings: pd.DataFrame) -> str:
     """Both tables as the README shows them."""
     head = "family | method | seeds that reach it | million steps, median | range | s an iteration | hours"
-    lines = [f"| {head} |", "|" + " --- |" * 7]
+    rows = []
     for row in experience.to_dict("records"):
         most = "never" if np.isnan(row["most"]) else f"{row['most']:.1f}"
         cells = [row["family"], NAMES[row["method"]], f"{row['reached']} of {row['seeds']}"]
         cells += [f"{row['million_steps']:.1f}", f"{row['fewest']:.1f} to {most}"]
-        cells += [f"{row['seconds_an_iteration']:.2f}", f"{row['hours']:.2f}"]
-        lines.append("| " + " | ".join("" if "nan" in cell else cell for cell in cells) + " |")
-    if len(savings):
-        head = "MAML takes, times as much as FOMAML | steps | an iteration | hours"
-        lines += ["", f"| {head} |", "|" + " --- |" * 4]
+        rows.append([*cells, f"{row['seconds_an_iteration']:.2f}", f"{row['hours']:.2f}"])
+    found = markdown(head, rows)
+    ratios = []
     for row in savings.to_dict("records"):
-        ratios = [
+        steps, hours = (
             f"{row[f'{of}_value']:.2f} ({row[f'{of}_low']:.2f} to {row[f'{of}_high']:.2f})"
             for of in ("steps", "hours")
-        ]
-        lines.append(f"| {row['family']} | {ratios[0]} | {row['iteration']:.2f} | {ratios[1]} |")
-    return "\n".join(lines)
+        )
+        ratios.append([row["family"], steps, f"{row['iteration']:.2f}", hours])
+    head = "MAML takes, times as much as FOMAML | steps | an iteration | hours"
+    return f"{found}\n\n{markdown(head, ratios)}" if ratios else found
 
 
 def differences_markdown(differences: pd.DataFrame) -> str:
     """The differences as the README shows them."""
-    lines = ["| family | scale | seeds | after 1 step | 2 | 3 |", "|" + " --- |" * 6]
+    table = []
     for (family, scale), rows in differences.groupby(["family", "scale"], sort=False):
         seeds = "{seeds_maml}, {seeds_fomaml}".format(**rows.iloc[0])
         cells = [f"{r['difference']:+.2f} ({r['low']:+.2f} to {r['high']:+.2f})" for _, r in rows.iterrows()]
-        lines.append(f"| {family} | {scale} | {seeds} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        table.append([str(family), str(scale), seeds, *cells])
+    return markdown("family | scale | seeds | after 1 step | 2 | 3", table)
 
 
 def second_order_markdown(table: pd.DataFrame) -> str:
     """The second-order term as the README shows it, shortest first."""
     head = "family | seeds | size of the term | cosine | FOMAML's lead | correlation of size and score"
-    lines = [f"| {head} |", "|" + " --- |" * 6]
+    rows = []
     for row in table.to_dict("records"):
         cells = [row["family"], f"{row['seeds_maml']}, {row['seeds_fomaml']}"]
         cells += [f"{row['second_order_norm']:.2f}", f"{row['second_order_cosine']:.2f}"]
-        cells += [f"{row['difference']:+.2f}", f"{row['correlation']:+.2f}"]
-        lines.append("| " + " | ".join("" if "nan" in cell else cell for cell in cells) + " |")
-    return "\n".join(lines)
+        rows.append([*cells, f"{row['difference']:+.2f}", f"{row['correlation']:+.2f}"])
+    return markdown(head, rows)
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ out=results/evidence/costs.csv work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo family,method,round,step,seconds,sampling,update >"$work/costs.csv"
 for round in $(seq "${1:-2}"); do
+    rm -rf "$work/runs" && mkdir "$work/runs"
+    results/collect.sh --restore "$work/runs" results/evidence/runs/evidence_1_maml_fomaml >"$work/log"
     for family in ant_dir ant_vel cheetah_dir cheetah_vel; do
         for method in maml fomaml; do
             name=seed11-${method}_$family
-            rm -rf "$work/runs" && mkdir "$work/runs"
-            results/collect.sh --restore "$work/runs" results/evidence/runs/evidence_1_maml_fomaml >"$work/log"
             run=$work/runs/$name
             python train.py --config "$run/config.yaml" --runs_dir "$work/runs" --name "$name" --ckpt_path last \
                 --data.env.num_threads=1 --trainer.max_steps=505 >>"$work/log" 2>&1 || { cat "$work/log" && exit 1; }

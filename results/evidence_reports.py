@@ -35,8 +35,8 @@ def abstract(family: str, verdicts: pd.DataFrame, differences: pd.DataFrame) -> 
         lead = f"{look['difference']:+.2f} ({look['low']:+.2f} to {look['high']:+.2f})"
         seeds = f"with {look['seeds']} seeds of each method"
         return (
-            f"{rule}, {seeds}, FOMAML against MAML after one gradient step is {look['verdict']}: "
-            f"its mean score is {lead} higher, and the margin is {MARGIN:g}."
+            f"{rule}, {seeds}, FOMAML against MAML after one gradient step: {look['verdict']}. "
+            f"FOMAML's mean score minus MAML's is {lead}, and the margin is {MARGIN:g}."
         )
     text = f"{rule} there is no verdict before four seeds of each method."
     found = differences.query("family == @family and scale == 'published' and step == 1")
@@ -55,7 +55,7 @@ def film(family: str, runs: Path) -> None:
     for earlier in (EVIDENCE.parent / family / "videos").glob(f"*-{run.name}"):
         shutil.copytree(earlier, run / "evaluation/video")
         return
-    tasks, output = runs / "tasks.csv", runs / "film"
+    tasks, output = runs / "tasks.csv", runs / f"film_{family}"
     tasks.write_text("\n".join([parameter, *map(str, values)]) + "\n")
     options = ["--gradient_steps", "1", "--episodes", "40", "--video", str(len(values))]
     files = {"checkpoint": run / "checkpoints/last.ckpt", "tasks": tasks, "output": output}
@@ -70,12 +70,12 @@ def main() -> None:
         pd.read_csv(file) if (file := EVIDENCE / f"{name}.csv").exists() else none
         for name in ("verdicts", "differences")
     )
-    for family in sys.argv[1:] or FAMILIES:
-        with TemporaryDirectory() as folder:
-            runs = Path(folder)
-            for sweep in sorted((EVIDENCE / "runs").glob("evidence_[0-9]*")):
-                command = [EVIDENCE.parent / "collect.sh", "--restore", runs / sweep.name, sweep]
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with TemporaryDirectory() as folder:
+        runs = Path(folder)
+        for sweep in sorted((EVIDENCE / "runs").glob("evidence_[0-9]*")):
+            command = [EVIDENCE.parent / "collect.sh", "--restore", runs / sweep.name, sweep]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        for family in sys.argv[1:] or FAMILIES:
             film(family, runs)
             done = sorted(path.parents[1] for path in runs.glob(f"*/*_{family}/evaluation/adaptation.csv"))
             random = EVIDENCE / f"runs/evidence_random/random_{family}"

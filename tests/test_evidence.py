@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "results"))
 import evidence
 import evidence_beside as beside
 import evidence_figures as figures
+import evidence_reports as reports
 
 
 def kept(folder: Path, name: str, curve: list[float], after: float | None, *outcomes: str) -> None:
@@ -199,3 +200,16 @@ def test_the_second_order_beside_who_wins(tmp_path: Path) -> None:
     assert (row["correlation"], row["difference"]) == pytest.approx((-1, (100 - 200) / 521.69), rel=1e-4)
     text = beside.second_order_markdown(beside.second_order_table(runs))
     assert text.endswith("| ant_dir | 3, 1 | 0.60 | 0.75 | -0.19 | -1.00 |")
+
+
+def test_the_abstract_of_a_page() -> None:
+    verdicts = looks(1 + SPREAD, 0.98 + SPREAD)
+    text = reports.abstract("ant_dir", verdicts, pd.DataFrame())
+    assert "with 8 seeds of each method, FOMAML against MAML after one gradient step: equivalent. " in text
+    low, high = verdicts.iloc[-1][["low", "high"]]
+    assert f"minus MAML's is -0.02 ({low:+.2f} to {high:+.2f}), and the margin is 0.1." in text
+    seeds = {"seeds_maml": 3, "seeds_fomaml": 2, "difference": 0.071}
+    rows = pd.DataFrame([{"family": "ant_vel", "scale": "published", "step": k, **seeds} for k in (1, 2)])
+    text = reports.abstract("ant_vel", verdicts, rows)
+    assert "no verdict before four seeds of each method. So far FOMAML's score minus MAML's is +0.07" in text
+    assert text.endswith("with 2 and 3 seeds.")
