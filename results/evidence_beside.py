@@ -3,6 +3,7 @@
     python results/evidence_beside.py      after results/evidence.py
 
 evidence/differences.csv  FOMAML's score minus MAML's on two scales, after each gradient step, with intervals
+evidence/to_2.csv         the same of returns on ant_vel's goals up to 2 m/s, the MAML paper's range
 evidence/experience.csv   environment steps and hours until a score of 0.8 while training
 evidence/savings.csv      how many times as much of both MAML takes as FOMAML
 evidence/second_order.csv size of the second-order term in MAML's training beside who wins
@@ -26,6 +27,7 @@ from meta_rl.run.directory import ADAPTATION
 
 STEPS = (1, 2, 3)
 RANDOM = "evidence_random"  # the folder of the random policies, beside those of the sweeps
+TO_2 = "evaluation-to-2"  # where a run on ant_vel keeps its evaluation on those goals
 BOTH = ("maml", "fomaml")
 
 
@@ -38,12 +40,28 @@ def differences_table(runs: pd.DataFrame, folder: Path) -> pd.DataFrame:
         for scale, ends in scales(own, str(family), folder).items():
             for step in STEPS:
                 maml, fomaml = (scores_after(own, method, step, ends) for method in BOTH)
-                found = over_seeds(lead, fomaml, maml)
-                numbers = {"maml": maml.mean(), "fomaml": fomaml.mean(), "difference": float(found.value)}
-                numbers |= {"low": float(found.low), "high": float(found.high)}
-                seeds = {"seeds_maml": len(maml), "seeds_fomaml": len(fomaml)}
-                rows.append({"family": family, "scale": scale, "step": step, **seeds, **numbers})
+                rows.append({"family": family, "scale": scale, "step": step, **compared(maml, fomaml)})
     return pd.DataFrame(rows)
+
+
+def compared(maml: np.ndarray, fomaml: np.ndarray) -> dict[str, float]:
+    """Both means over seeds, and FOMAML's minus MAML's with a 95 % interval."""
+    found = over_seeds(lead, fomaml, maml)
+    numbers = {"seeds_maml": len(maml), "seeds_fomaml": len(fomaml)}
+    numbers |= {"maml": maml.mean(), "fomaml": fomaml.mean(), "difference": float(found.value)}
+    return numbers | {"low": float(found.low), "high": float(found.high)}
+
+
+def to_2_table(folder: Path) -> pd.DataFrame:
+    """Returns on the goals of tasks/ant_vel_to_2.csv, if two seeds of both methods have them."""
+    returns = {method: [] for method in BOTH}
+    for table in sorted(folder.glob(f"evidence_*/*_ant_vel/{TO_2}/{ADAPTATION}")):
+        method = table.parents[1].name.split("-")[-1].removesuffix("_ant_vel")
+        returns.setdefault(method, []).append(summarise_adaptation(pd.read_csv(table))["mean"])
+    if min(len(returns[method]) for method in BOTH) < 2:
+        return pd.DataFrame()
+    maml, fomaml = (np.array(returns[method], float) for method in BOTH)
+    return pd.DataFrame([{"step": step, **compared(maml[:, step], fomaml[:, step])} for step in STEPS])
 
 
 def scales(own: pd.DataFrame, family: str, folder: Path) -> dict[str, ScoreRange]:
@@ -158,6 +176,19 @@ def differences_markdown(differences: pd.DataFrame) -> str:
     return markdown("family | scale | seeds | after 1 step | 2 | 3", table)
 
 
+def to_2_markdown(table: pd.DataFrame) -> str:
+    """The returns on goals up to 2 m/s as the README shows them."""
+    rows = []
+    for row in table.to_dict("records"):
+        seeds, means = (
+            f"{row['seeds_maml']}, {row['seeds_fomaml']}",
+            [f"{row[method]:.0f}" for method in BOTH],
+        )
+        lead_of = f"{row['difference']:+.0f} ({row['low']:+.0f} to {row['high']:+.0f})"
+        rows.append([str(row["step"]), seeds, *means, lead_of])
+    return markdown("gradient steps | seeds | MAML | FOMAML | FOMAML's minus MAML's", rows)
+
+
 def second_order_markdown(table: pd.DataFrame) -> str:
     """The second-order term as the README shows it, shortest first."""
     head = "family | seeds | size of the term | cosine | FOMAML's lead | correlation of size and score"
@@ -174,6 +205,7 @@ def main() -> None:
     costs = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["family", "method", "seconds"])
     tables = {
         "differences": differences_table(runs, EVIDENCE / "runs"),
+        "to_2": to_2_table(EVIDENCE / "runs"),
         "experience": experience_table(runs, costs),
         "savings": savings_table(runs, costs),
         "second_order": second_order_table(runs),
@@ -185,6 +217,8 @@ def main() -> None:
     put_into_readme("second order", second_order_markdown(tables["second_order"]))
     if len(tables["differences"]):
         put_into_readme("differences", differences_markdown(tables["differences"]))
+    if len(tables["to_2"]):
+        put_into_readme("goals to 2", to_2_markdown(tables["to_2"]))
     print(*(table.to_string(index=False) for table in tables.values()), sep="\n\n")
 
 

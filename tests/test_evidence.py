@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import t, ttest_ind
 
 sys.path.append(str(Path(__file__).parents[1] / "results"))
 
@@ -190,6 +190,30 @@ def test_differences_on_two_scales(tmp_path: Path) -> None:
     own = table.query("scale == 'own' and step == 1")
     assert own["difference"].tolist() == pytest.approx([-50 / 200])  # from -197 to 3
     assert beside.differences_table(runs.query("method == 'maml'"), tmp_path).empty
+
+
+def test_returns_on_goals_up_to_2(tmp_path: Path) -> None:
+    assert beside.to_2_table(tmp_path).empty
+    for run, after in {
+        "1-maml": 100,
+        "2-maml": 140,
+        "1-fomaml": 90,
+        "2-fomaml": 110,
+        "1-oracle": 150,
+    }.items():
+        folder = tmp_path / f"evidence_1/seed1{run}_ant_vel/{beside.TO_2}"
+        folder.mkdir(parents=True)
+        returns = [0.0, 0.0, after, after] + [after + 5.0] * 4
+        table = {"task": [0, 1] * 4, "gradient_step": np.repeat(range(4), 2), "return_mean": returns}
+        pd.DataFrame(table).to_csv(folder / "adaptation.csv", index=False)
+    table = beside.to_2_table(tmp_path)
+    assert table[["step", "seeds_maml", "seeds_fomaml"]].values.tolist() == [[1, 2, 2], [2, 2, 2], [3, 2, 2]]
+    assert table["maml"].tolist() == [120, 125, 125]
+    assert table["difference"].tolist() == [-20, -20, -20]
+    # Welch: variances 800 and 200, so a standard error of 500^0.5 with 1.4706 degrees of freedom.
+    half = float(t.ppf(0.975, 500**2 / (400**2 + 100**2))) * 500**0.5
+    assert table["high"].tolist() == pytest.approx([half - 20] * 3)
+    assert beside.to_2_markdown(table).count("| 2, 2 | 125 | 105 | -20 (") == 2
 
 
 def test_the_second_order_beside_who_wins(tmp_path: Path) -> None:
