@@ -25,8 +25,9 @@ from torch.profiler import ProfilerActivity, profile  # noqa: E402
 from meta_rl.advantages import AdvantageEstimator  # noqa: E402
 from meta_rl.algorithms.base import as_gradient, box_size  # noqa: E402
 from meta_rl.envs import AntDirection, BatchedEnv, PointMass  # noqa: E402
+from meta_rl.fisher import unflatten  # noqa: E402
 from meta_rl.inner import InnerLoop, adaptation  # noqa: E402
-from meta_rl.objective import MetaObjective, unflatten  # noqa: E402
+from meta_rl.objective import MetaObjective  # noqa: E402
 from meta_rl.policy import GaussianMLP, repeat  # noqa: E402
 from meta_rl.randomness import TaskStreams, generator  # noqa: E402
 from meta_rl.rollout import Sampler, play_episodes  # noqa: E402

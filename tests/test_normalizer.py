@@ -13,7 +13,8 @@ from meta_rl.data import RolloutDataModule
 from meta_rl.distributions import Gaussian
 from meta_rl.envs import ActionReward, BatchedEnv
 from meta_rl.inner import InnerLoop
-from meta_rl.policy import LIMIT, OUTLIER, GaussianMLP, RunningNormalizer, distribution
+from meta_rl.normalizer import LIMIT, OUTLIER, RunningNormalizer
+from meta_rl.policy import GaussianMLP, distribution
 
 
 def states(seed: int, n: int = 50) -> torch.Tensor:

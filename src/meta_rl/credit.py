@@ -6,17 +6,17 @@ adaptation has a second term beside the one that MAML differentiates, the credit
     E[(R - b) grad log p_theta(support)]
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from meta_rl import ranks, threads
+from meta_rl.fisher import flat_sum, over_tasks, unflatten
 from meta_rl.losses import log_ratios
-from meta_rl.objective import MetaObjective, flat_sum, over_tasks, unflatten
-from meta_rl.policy import distribution, repeat
-from meta_rl.types import Experience, Params, Samples
+from meta_rl.objective import Chunk, MetaObjective
+from meta_rl.policy import distribution, leaves_of, repeat
+from meta_rl.types import Experience, Params
 
 
 def credit_of_tasks(query: Experience) -> Tensor:
@@ -54,7 +54,7 @@ class CreditedObjective(MetaObjective):
 
     def gradient(self, theta: Params, with_fisher: bool = True) -> tuple[Tensor, list[Tensor]]:
         loss, gradient = super().gradient(theta, with_fisher)
-        parts = threads.each(lambda part: self._part_of_credit(theta, part), self.chunks)
+        parts = threads.each(lambda pair: self._part_of_credit(theta, *pair), self._credited())
         losses, gradients = map(list, zip(*parts, strict=True))
         credited = unflatten(self._mean(gradients), gradient)
         return loss + self._mean(losses), [a + b for a, b in zip(gradient, credited, strict=True)]
@@ -62,30 +62,30 @@ class CreditedObjective(MetaObjective):
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         loss, kl = super().evaluate(theta)
 
-        def part(tasks: slice) -> Tensor:
+        def part(chunk: Chunk, credit: Tensor) -> Tensor:
             with torch.no_grad():
-                return over_tasks(self._credit_loss(repeat(theta, tasks.stop - tasks.start), tasks))
+                return over_tasks(self._credit_loss(repeat(theta, len(credit)), chunk, credit))
 
-        return loss + self._mean(threads.each(part, self.chunks)), kl
+        return loss + self._mean(threads.each(lambda pair: part(*pair), self._credited())), kl
 
-    def _part_of_credit(self, theta: Params, tasks: slice) -> tuple[Tensor, Tensor]:
-        """Some tasks' sums of the loss, and of its gradient as a flat vector."""
-        count = tasks.stop - tasks.start
-        leaves = {name: x.detach().requires_grad_() for name, x in repeat(theta, count).items()}
+    def _credited(self) -> list[tuple[Chunk, Tensor]]:
+        """The chunks, each with the credit [n] of its tasks."""
+        return list(zip(self._chunks(), [self.credit[part] for part in self.chunks], strict=True))
+
+    def _part_of_credit(self, theta: Params, chunk: Chunk, credit: Tensor) -> tuple[Tensor, Tensor]:
+        """A chunk's sums of the loss, and of its gradient as a flat vector."""
+        leaves = leaves_of(theta, len(credit))
         with torch.enable_grad():
-            loss = self._credit_loss(leaves, tasks)
+            loss = self._credit_loss(leaves, chunk, credit)
             gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
         return over_tasks(loss), flat_sum(gradient)
 
-    def _credit_loss(self, theta: Params, tasks: slice) -> Tensor:
-        """That of each of some tasks with parameters [n, ...] of their own: [n]."""
-        total = torch.zeros_like(self.credit[tasks])
-        for params, samples in self._samplers(theta, tasks):
+    def _credit_loss(self, theta: Params, chunk: Chunk, credit: Tensor) -> Tensor:
+        """That of each of a chunk's tasks with parameters [n, ...] of their own: [n]."""
+        total = torch.zeros_like(credit)
+        # The parameters that sampled the support of every inner step, as functions of theta.
+        sampled_by = self.inner.path(theta, chunk.support[:-1], self.first_order)
+        for params, samples in zip(sampled_by, chunk.support, strict=True):
             log_ratio = log_ratios(distribution(self.policy, params, samples.observations), samples)
             total = total + log_ratio.expm1().sum(-1)
-        return -self.credit[tasks] * total
-
-    def _samplers(self, theta: Params, tasks: slice) -> Iterator[tuple[Params, Samples]]:
-        """The parameters that sampled the support of every inner step, as functions of theta, and it."""
-        own = [Samples(*(x[tasks] for x in samples)) for samples in self.support]
-        return zip(self.inner.path(theta, own[:-1], self.first_order), own, strict=True)
+        return -credit * total

@@ -15,57 +15,22 @@ from torch.func import vmap
 
 from meta_rl import ranks, threads
 from meta_rl.distributions import Distribution, Gaussian
+from meta_rl.fisher import DirectLinearisation, Linearisation, flat_sum, over_tasks, unflatten
 from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
 from meta_rl.mlp import Forward, outputs_of_tasks
-from meta_rl.policy import GaussianMLP, distribution, repeat
+from meta_rl.policy import GaussianMLP, distribution, leaves_of, repeat
 from meta_rl.rates import acting
 from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
 
-# Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
-# conjugate gradient would make a relative 1e-3 of a float32's last bits in a single step.
-SUMS = torch.float64
 
+class Chunk(NamedTuple):
+    """The data of a few tasks."""
 
-class _Linearisation(NamedTuple):
-    """One chunk's map theta -> distribution parameters, with its graphs kept for products J v and J^T w."""
-
-    theta: list[Tensor]  # leaves, a copy a task: [n, ...]
-    outputs: Distribution  # its tensors [n, B, A]
-    cotangents: list[Tensor]  # leaves u, shaped as the outputs
-    pullback: Sequence[Tensor]  # J^T u, differentiable in u: the derivative of v . J^T u by u is J v
-    weights: Tensor  # [n, B, 1] of each state in the mean over valid states, times that of its task
-
-    def product(self, vector: Tensor) -> Tensor:
-        """The sum over the tasks of J^T F J v for a flat vector v: flat, in float64."""
-        pieces = unflatten(vector, [p[0] for p in self.theta])
-        v = [x.expand_as(p) for x, p in zip(pieces, self.theta, strict=True)]
-        tangent = torch.autograd.grad(self.pullback, self.cotangents, v, retain_graph=True)
-        image = self.outputs.fisher(self.outputs._make(tangent))  # pyright: ignore[reportArgumentType]
-        weighted = [(x * self.weights).detach() for x in image]
-        return flat_sum(torch.autograd.grad(self.outputs, self.theta, weighted, retain_graph=True))
-
-
-class _Direct(NamedTuple):
-    """The same where d phi / d theta is the identity, by passes that are written out."""
-
-    forward: Forward
-    theta: Params  # as the vectors are flattened
-    by_mean: Tensor  # [n, B, A] weights of the states times the Fisher information of the mean
-    by_log_std: Tensor  # [n, A] the same of log_std, summed over states
-
-    @classmethod
-    def make(cls, forward: Forward, theta: Params, weights: Tensor) -> "_Direct":
-        fisher = torch.exp(-2 * forward.log_std)[:, None] * weights
-        return cls(forward, theta, fisher, 2 * weights.sum(1).expand_as(forward.log_std))
-
-    def product(self, vector: Tensor) -> Tensor:
-        """As that of `_Linearisation`."""
-        pieces = unflatten(vector, list(self.theta.values()))
-        v = repeat(dict(zip(self.theta, pieces, strict=True)), len(self.by_mean))
-        mean, log_std, *_ = self.forward.push(v)
-        grads, *_ = self.forward.pull_back(mean.mul_(self.by_mean), log_std * self.by_log_std)
-        return flat_sum([grads[name] for name in self.theta])
+    support: list[Samples]
+    adapted: Params
+    query: Samples
+    weights: Tensor  # [n] of the tasks
 
 
 class MetaObjective:
@@ -106,7 +71,7 @@ class MetaObjective:
         self.weights = valid / of_all if pooled else torch.ones_like(valid)  # [N], 1 on average
         self.chunks = ranks.chunks(self.tasks, states, states_per_chunk)
         self._old: list[Distribution] = []  # one a chunk: the adapted policies that collected the query data
-        self._linearisations: list[_Linearisation | _Direct] = []
+        self._linearisations: list[Linearisation | DirectLinearisation] = []
         # With learned rates phi depends on theta in first order, too.
         self._identity = not support or (first_order and len(acting(adapted)) == len(adapted))
         self._direct = type(policy) is GaussianMLP and self._identity
@@ -125,8 +90,8 @@ class MetaObjective:
         return self._mean(losses), unflatten(self._mean(gradients), list(theta.values()))
 
     def _part_of_gradient(
-        self, theta: Params, chunk: "Chunk", keep_graph: bool
-    ) -> tuple[Tensor, Tensor, Distribution, "_Linearisation | _Direct"]:
+        self, theta: Params, chunk: Chunk, keep_graph: bool
+    ) -> tuple[Tensor, Tensor, Distribution, Linearisation | DirectLinearisation]:
         """A chunk's sums of loss and flat gradient, its old policies, and what Fisher products need."""
         if self._direct:
             return self._direct_part(theta, chunk)
@@ -134,20 +99,22 @@ class MetaObjective:
         old = outputs._make(x.detach() for x in outputs)
         loss, cotangents = self._loss_and_cotangents(outputs, chunk)
         pullback = _pull_back(outputs, leaves, cotangents, keep_graph)
-        linearisation = _Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
+        linearisation = Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
         return loss, flat_sum(pullback), old, linearisation
 
     @torch.no_grad()
-    def _direct_part(self, theta: Params, chunk: "Chunk") -> tuple[Tensor, Tensor, Gaussian, _Direct]:
+    def _direct_part(
+        self, theta: Params, chunk: Chunk
+    ) -> tuple[Tensor, Tensor, Gaussian, DirectLinearisation]:
         """The same without autograd."""
         forward = self._passed(chunk)
         old = Gaussian(forward.mean, forward.log_std[:, None].expand_as(forward.mean))
         loss, (by_mean, by_log_std) = self._loss_and_cotangents(old, chunk)
         grads, *_ = forward.pull_back(by_mean, by_log_std.sum(1))
-        direct = _Direct.make(forward, theta, self._state_weights(chunk))
+        direct = DirectLinearisation.make(forward, theta, self._state_weights(chunk))
         return loss, flat_sum([grads[name] for name in theta]), old, direct
 
-    def _passed(self, chunk: "Chunk") -> Forward:
+    def _passed(self, chunk: Chunk) -> Forward:
         """The adapted policies' forward pass over a chunk's query states."""
         return Forward(cast(GaussianMLP, self.policy), chunk.adapted, chunk.query.observations)
 
@@ -166,18 +133,18 @@ class MetaObjective:
             states = max(1, round(self.fisher_fraction * self.query.mask.shape[1]))
             chunks = ranks.chunks(self.tasks, states, STATES_PER_CHUNK)
 
-        def linearise(chunk: Chunk) -> _Linearisation | _Direct:
+        def linearise(chunk: Chunk) -> Linearisation | DirectLinearisation:
             chunk = chunk._replace(query=thin(chunk.query, self.fisher_fraction))
             if self._direct:
-                return _Direct.make(self._passed(chunk), theta, self._state_weights(chunk))
+                return DirectLinearisation.make(self._passed(chunk), theta, self._state_weights(chunk))
             leaves, outputs = self._forward(theta, chunk)
             cotangents = [torch.zeros_like(x).requires_grad_() for x in outputs]
             pullback = _pull_back(outputs, leaves, cotangents, keep_graph=True)
-            return _Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
+            return Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
 
         self._linearisations = threads.each(linearise, self._chunks(chunks))
 
-    def _state_weights(self, chunk: "Chunk") -> Tensor:
+    def _state_weights(self, chunk: Chunk) -> Tensor:
         mask = chunk.query.mask
         valid = mask.sum(-1, keepdim=True).clamp(min=1)
         return (chunk.weights[:, None] * mask / valid)[..., None]
@@ -205,7 +172,7 @@ class MetaObjective:
         loss, kl = self._mean(threads.each(lambda pair: part(*pair), pairs))
         return loss, kl
 
-    def _chunks(self, chunks: Sequence[slice] | None = None) -> list["Chunk"]:
+    def _chunks(self, chunks: Sequence[slice] | None = None) -> list[Chunk]:
         return [
             Chunk(
                 [Samples(*(x[part] for x in samples)) for samples in self.support],
@@ -216,13 +183,12 @@ class MetaObjective:
             for part in chunks or self.chunks
         ]
 
-    def _forward(self, theta: Params, chunk: "Chunk") -> tuple[list[Tensor], Distribution]:
+    def _forward(self, theta: Params, chunk: Chunk) -> tuple[list[Tensor], Distribution]:
         """Leaves for theta, one copy a task, and the adapted policies' distributions as functions of them.
 
         The value of phi is always the one that collected the query data; what differs is its derivative.
         """
-        tasks = len(chunk.query.mask)
-        leaves = {k: value.detach().requires_grad_() for k, value in repeat(theta, tasks).items()}
+        leaves = leaves_of(theta, len(chunk.query.mask))
         with torch.enable_grad():
             phi = leaves
             if not self._identity:
@@ -237,7 +203,7 @@ class MetaObjective:
             return outputs_of_tasks(self.policy, params, observations)
         return distribution(self.policy, params, observations)
 
-    def _loss_and_cotangents(self, outputs: Distribution, chunk: "Chunk") -> tuple[Tensor, list[Tensor]]:
+    def _loss_and_cotangents(self, outputs: Distribution, chunk: Chunk) -> tuple[Tensor, list[Tensor]]:
         """The chunk's part of the mean loss, and its derivative by the distribution parameters."""
         leaves = outputs._make(x.detach().requires_grad_() for x in outputs)
         old = outputs._make(x.detach() for x in outputs)
@@ -245,30 +211,6 @@ class MetaObjective:
             losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)
             cotangents = torch.autograd.grad(losses.sum(), leaves)
         return over_tasks(losses.detach()), [x.requires_grad_() for x in cotangents]
-
-
-def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """A flat vector as tensors of these shapes."""
-    return [x.view_as(value) for x, value in zip(vector.split([v.numel() for v in like]), like, strict=True)]
-
-
-def flat_sum(of_tasks: Sequence[Tensor]) -> Tensor:
-    """Per-task parameters [n, ...] as one vector, summed over the tasks."""
-    return over_tasks(torch.cat([x.flatten(1) for x in of_tasks], 1))
-
-
-def over_tasks(x: Tensor) -> Tensor:
-    """The sum over tasks of x [n, ...]."""
-    return x.detach().sum(0, dtype=SUMS)
-
-
-class Chunk(NamedTuple):
-    """The data of a few tasks."""
-
-    support: list[Samples]
-    adapted: Params
-    query: Samples
-    weights: Tensor  # [n] of the tasks
 
 
 def _pull_back(

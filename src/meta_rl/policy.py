@@ -1,4 +1,4 @@
-"""MLP policies with their running normaliser of observations, and every task's own copy of them."""
+"""MLP policies, and every task's own copy of their parameters."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from gymnasium.spaces import Discrete, Space
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from meta_rl import ranks
 from meta_rl.distributions import Categorical, Distribution, Gaussian
+from meta_rl.normalizer import RunningNormalizer
 from meta_rl.types import Params
 
 NONLINEARITIES = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
@@ -168,68 +168,6 @@ def policy_for(actions: Space) -> type[GaussianMLP] | type[CategoricalMLP]:
     return CategoricalMLP if isinstance(actions, Discrete) else GaussianMLP
 
 
-LIMIT = 10.0  # standard deviations: a rare collision must not drown every other observation
-OUTLIER = 100.0  # standard deviations, of 1 at least: as far as a state may pull the statistics
-VARIANCE_FLOOR = 1e-8  # added to the variance: an observation that never varies stays 0
-
-
-class RunningNormalizer(nn.Module):
-    """(x - mean) / std of every observation, over all states it was shown; the identity before the first.
-
-    The statistics are buffers, so that a checkpoint holds them; they have no gradient, and adaptation to a
-    task leaves them alone. They change only in `update`, between iterations: within one, the policies that
-    collect the episodes, adapt and are improved see one and the same scale.
-
-    Args:
-        size: O, the number of observations.
-    """
-
-    mean: Tensor  # [O]
-    variance: Tensor  # [O]
-    count: Tensor  # [] states so far
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("variance", torch.ones(size, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Normalised observations [..., O], within +-LIMIT."""
-        scale = (self.variance + VARIANCE_FLOOR).rsqrt().to(observations)
-        return ((observations - self.mean.to(observations)) * scale).clamp(-LIMIT, LIMIT)
-
-    @torch.no_grad()
-    def update(self, observations: Tensor, mask: Tensor) -> None:
-        """Take in the valid states of all ranks (Chan, Golub and LeVeque 1983, equation 2.1).
-
-        Once there are statistics, a state counts as at most `OUTLIER` standard deviations from their mean: a
-        simulation that explodes would otherwise hide all differences between ordinary states for good.
-
-        Args:
-            observations: [N, B, O].
-            mask: [N, B], 1 for a valid state and 0 for padding.
-        """
-        weights = mask.double()[..., None]
-        # About the old mean, so that nothing cancels.
-        x = observations.double() - self.mean
-        if self.count > 0:
-            far = OUTLIER * self.variance.sqrt().clamp(min=1)
-            x = x.clamp(-far, far)
-        x = x * weights
-        columns = weights.sum(1).expand(-1, x.shape[-1]), x.sum(1), x.square().sum(1)
-        sums = ranks.sum_over_tasks(torch.stack(columns, 1))
-        new, shift = sums[0, 0], sums[1] / sums[0].clamp(min=1)
-        total = self.count + new
-        if total == 0:
-            return
-        spread = sums[2] - new * shift.square()  # of the new states about their own mean
-        spread = spread + self.count * self.variance + self.count * new / total * shift.square()
-        self.variance.copy_((spread / total).clamp(min=0))
-        self.mean.add_(shift * new / total)
-        self.count.copy_(total)
-
-
 def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Distribution:
     """Action distributions of per-task parameters [N, ...] at observations [N, B, O], one for every state.
 
@@ -251,3 +189,8 @@ def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Dis
 def repeat(params: Params, tasks: int) -> Params:
     """Give every task the same parameters: [...] -> [N, ...], without a copy."""
     return {name: value.expand(tasks, *value.shape) for name, value in params.items()}
+
+
+def leaves_of(params: Params, tasks: int) -> Params:
+    """The same as leaves of a graph, so that every task's loss has a gradient by its own copy."""
+    return {name: value.detach().requires_grad_() for name, value in repeat(params, tasks).items()}

@@ -10,9 +10,10 @@ from torch.func import vmap
 
 from meta_rl import threads
 from meta_rl.distributions import Distribution
+from meta_rl.fisher import flat_sum, over_tasks, unflatten
 from meta_rl.losses import clipped_loss, mean_kl
-from meta_rl.objective import Chunk, MetaObjective, flat_sum, over_tasks, unflatten
-from meta_rl.policy import repeat
+from meta_rl.objective import Chunk, MetaObjective
+from meta_rl.policy import leaves_of, repeat
 from meta_rl.types import Params, Samples
 
 LOWEST, HIGHEST = 1e-4, 1e4  # of an adaptive coefficient, so that it can find its way back
@@ -111,9 +112,8 @@ class ProximalObjective(MetaObjective):
     def __init__(self, clip: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.clip = clip
-        self._sampled: list[
-            list[Distribution]
-        ] = []  # of each chunk: the policies that sampled what is penalised
+        # Of each chunk: the policies that sampled what is penalised.
+        self._sampled: list[list[Distribution]] = []
 
     def gradient(self, theta: Params, with_fisher: bool = False) -> tuple[Tensor, list[Tensor]]:
         """As of `MetaObjective`: at the old policies no ratio is clipped, and the KL has no gradient."""
@@ -129,8 +129,7 @@ class ProximalObjective(MetaObjective):
         """The gradient at parameters that the episodes were not sampled with."""
 
         def part(chunk: Chunk, sampled: list[Distribution], old: Distribution) -> Tensor:
-            tasks = len(chunk.query.mask)
-            leaves = {k: value.detach().requires_grad_() for k, value in repeat(theta, tasks).items()}
+            leaves = leaves_of(theta, len(chunk.query.mask))
             with torch.enable_grad():
                 *before, query = self._along(leaves, [*chunk.support, chunk.query])
                 loss = vmap(lambda new, old, x: clipped_loss(new, old, x, self.clip))(query, old, chunk.query)

@@ -34,7 +34,7 @@ MUTANTS = [
     Mutant("distributions.py", "2 * tangent.log_std)", "tangent.log_std)", "test_policy.py"),
     Mutant("distributions.py", "image - p * image.sum", "image - image.sum", "test_distributions.py"),
     Mutant("distributions.py", "return (self.logits + noise)", "return self.logits", "test_distributions.py"),
-    Mutant("policy.py", "self.count.copy_(total)", "self.count.copy_(new)", "test_normalizer.py"),
+    Mutant("normalizer.py", "self.count.copy_(total)", "self.count.copy_(new)", "test_normalizer.py"),
     Mutant(
         "losses.py",
         "-masked_mean(distribution.log_prob",
@@ -61,9 +61,7 @@ MUTANTS = [
     ),
     Mutant("mlp.py", "return -2 * h", "return -1 * h", "test_mlp.py"),
     Mutant("objective.py", "if not self.first_order:", "if self.first_order:", "test_objective.py"),
-    Mutant(
-        "objective.py", "self.outputs.fisher(self.outputs._make(tangent))", "tangent", "test_objective.py"
-    ),
+    Mutant("fisher.py", "self.outputs.fisher(self.outputs._make(tangent))", "tangent", "test_objective.py"),
     Mutant("objective.py", "* mask / valid)", "* mask)", "test_objective.py"),
     Mutant("trust_region.py", "sqrt(2 * group[", "sqrt(group[", "test_trust_region.py"),
     Mutant("trust_region.py", "residual -= alpha * image", "residual -= image", "test_trust_region.py"),
