@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from meta_rl.advantages import AdvantageEstimator, discounted_sum, features, fit_linear_baseline, predict
+from meta_rl.advantages import AdvantageEstimator, discounted_sum
+from meta_rl.baseline import features, fit_linear_baseline, predict
 from meta_rl.types import Trajectories
 
 N, K, T = 2, 3, 5

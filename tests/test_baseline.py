@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from meta_rl import advantages
-from meta_rl.advantages import RIDGE, features, fit_linear_baseline, predict
+from meta_rl import baseline
+from meta_rl.baseline import RIDGE, features, fit_linear_baseline, predict
 
 N, K, T, OBS = 3, 4, 6, 2
 LENGTHS = torch.tensor([[6, 6, 6, 6], [3, 1, 6, 2], [2, 2, 5, 4]])
@@ -101,7 +101,7 @@ def test_constant_features_and_one_step() -> None:
 
 
 def test_singular_normal_equations_raise_their_own_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advantages, "RIDGE", 1e-17)  # lost beside a Gram matrix of size 1e5
+    monkeypatch.setattr(baseline, "RIDGE", 1e-17)  # lost beside a Gram matrix of size 1e5
     observations, returns = torch.full((2, 5, T, OBS), 10.0).double(), torch.randn(2, 5, T).double()
     observations[1] = torch.randn(5, T, OBS).double()
     mask = torch.ones(2, 5, T).double()
@@ -123,12 +123,12 @@ def test_prediction_by_hand() -> None:
 
 
 def test_long_observations_have_few_features_that_tell_as_much() -> None:
-    size = advantages.MOST_OBSERVED + 100
+    size = baseline.MOST_OBSERVED + 100
     means = (
         torch.randn(1, 8, 50, 3).double() @ torch.randn(3, size).double()
     )  # of three numbers, as a picture
     x = features(means * 40)
-    assert x.shape == (1, 8, 50, 2 * advantages.PROJECTED + 4)
+    assert x.shape == (1, 8, 50, 2 * baseline.PROJECTED + 4)
     targets = means[..., :5].sum(-1)
     mask = torch.ones(1, 8, 50).double()
     values = predict(fit_linear_baseline(x[:, :4], targets[:, :4], mask[:, :4]), x)[

@@ -29,7 +29,7 @@ MUTANTS = [
     Mutant("advantages.py", "x[..., t] + discount * running", "x[..., t] + running", "test_returns.py"),
     Mutant("advantages.py", ".sqrt() + EPSILON", " + EPSILON", "test_returns.py test_advantages.py"),
     Mutant("advantages.py", "(delta, gamma * gae_lambda)", "(delta, gamma)", "test_returns.py"),
-    Mutant("advantages.py", "RIDGE = 1e-5", "RIDGE = 1e-1", "test_baseline.py"),
+    Mutant("baseline.py", "RIDGE = 1e-5", "RIDGE = 1e-1", "test_baseline.py"),
     Mutant("distributions.py", "- self.log_std).sum(-1)", "- self.log_std).mean(-1)", "test_policy.py"),
     Mutant("distributions.py", "2 * tangent.log_std)", "tangent.log_std)", "test_policy.py"),
     Mutant("distributions.py", "image - p * image.sum", "image - image.sum", "test_distributions.py"),
