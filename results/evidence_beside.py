@@ -54,14 +54,16 @@ def compared(maml: np.ndarray, fomaml: np.ndarray) -> dict[str, float]:
 
 def to_2_table(folder: Path) -> pd.DataFrame:
     """Returns on the goals of tasks/ant_vel_to_2.csv, if two seeds of both methods have them."""
-    returns = {method: [] for method in BOTH}
-    for table in sorted(folder.glob(f"evidence_*/*_ant_vel/{TO_2}/{ADAPTATION}")):
-        method = table.parents[1].name.split("-")[-1].removesuffix("_ant_vel")
-        returns.setdefault(method, []).append(summarise_adaptation(pd.read_csv(table))["mean"])
-    if min(len(returns[method]) for method in BOTH) < 2:
+    maml, fomaml = (to_2_returns(folder, method) for method in BOTH)
+    if min(len(maml), len(fomaml)) < 2:
         return pd.DataFrame()
-    maml, fomaml = (np.array(returns[method], float) for method in BOTH)
     return pd.DataFrame([{"step": step, **compared(maml[:, step], fomaml[:, step])} for step in STEPS])
+
+
+def to_2_returns(folder: Path, method: str) -> np.ndarray:
+    """Mean returns [seeds, steps + 1] of a method on those goals, before adaptation and after each step."""
+    files = sorted(folder.glob(f"evidence_*/*-{method}_ant_vel/{TO_2}/{ADAPTATION}"))
+    return np.array([summarise_adaptation(pd.read_csv(file))["mean"] for file in files], float)
 
 
 def scales(own: pd.DataFrame, family: str, folder: Path) -> dict[str, ScoreRange]:
@@ -145,6 +147,11 @@ def second_order_table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("second_order_norm", kind="stable")
 
 
+def with_interval(value: float, low: float, high: float, form: str) -> str:
+    """A number and its interval in a format such as "+.2f"."""
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+
+
 def experience_markdown(experience: pd.DataFrame, savings: pd.DataFrame) -> str:
     """Both tables as the README shows them."""
     head = "family | method | seeds that reach it | million steps, median | range | s an iteration | hours"
@@ -158,7 +165,7 @@ def experience_markdown(experience: pd.DataFrame, savings: pd.DataFrame) -> str:
     ratios = []
     for row in savings.to_dict("records"):
         steps, hours = (
-            f"{row[f'{of}_value']:.2f} ({row[f'{of}_low']:.2f} to {row[f'{of}_high']:.2f})"
+            with_interval(*(row[f"{of}_{part}"] for part in ("value", "low", "high")), ".2f")
             for of in ("steps", "hours")
         )
         ratios.append([row["family"], steps, f"{row['iteration']:.2f}", hours])
@@ -171,7 +178,7 @@ def differences_markdown(differences: pd.DataFrame) -> str:
     table = []
     for (family, scale), rows in differences.groupby(["family", "scale"], sort=False):
         seeds = "{seeds_maml}, {seeds_fomaml}".format(**rows.iloc[0])
-        cells = [f"{r['difference']:+.2f} ({r['low']:+.2f} to {r['high']:+.2f})" for _, r in rows.iterrows()]
+        cells = [with_interval(r["difference"], r["low"], r["high"], "+.2f") for _, r in rows.iterrows()]
         table.append([str(family), str(scale), seeds, *cells])
     return markdown("family | scale | seeds | after 1 step | 2 | 3", table)
 
@@ -180,12 +187,9 @@ def to_2_markdown(table: pd.DataFrame) -> str:
     """The returns on goals up to 2 m/s as the README shows them."""
     rows = []
     for row in table.to_dict("records"):
-        seeds, means = (
-            f"{row['seeds_maml']}, {row['seeds_fomaml']}",
-            [f"{row[method]:.0f}" for method in BOTH],
-        )
-        lead_of = f"{row['difference']:+.0f} ({row['low']:+.0f} to {row['high']:+.0f})"
-        rows.append([str(row["step"]), seeds, *means, lead_of])
+        cells = [str(row["step"]), f"{row['seeds_maml']}, {row['seeds_fomaml']}"]
+        cells += [f"{row[method]:.0f}" for method in BOTH]
+        rows.append([*cells, with_interval(row["difference"], row["low"], row["high"], "+.0f")])
     return markdown("gradient steps | seeds | MAML | FOMAML | FOMAML's minus MAML's", rows)
 
 
