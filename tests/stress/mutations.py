@@ -51,16 +51,15 @@ MUTANTS = [
         "losses.py", "episodes[reach:] == episodes[:-reach]", "episodes[reach:] >= 0", "test_estimators.py"
     ),
     Mutant("losses.py", "variate = (1 - before)", "variate = (before - 1)", "test_estimators.py"),
-    Mutant("credit.py", "return -self.credit[tasks]", "return self.credit[tasks]", "test_credit.py"),
-    Mutant("credit.py", "+ (x - theta[name]).detach()", "+ x - theta[name]", "test_credit.py"),
+    Mutant("credit.py", "return -credit * total", "return credit * total", "test_credit.py"),
     Mutant("inner.py", "self.rates[min(steps, len(self.rates) - 1)]", "self.rates[0]", "test_inner.py"),
     Mutant("inner.py", ".variance(params)\n", ".variance(params).detach()\n", "test_inner.py"),
     Mutant("inner.py", "create_graph=again", "create_graph=False", "test_objective.py"),
     Mutant(
-        "inner.py", "= inner.step(adapted,", "= inner.step(inner.start(params),", "evaluation/test_curve.py"
+        "inner.py", "inner.advance(adapted,", "inner.advance(inner.start(params),", "evaluation/test_curve.py"
     ),
     Mutant("mlp.py", "return -2 * h", "return -1 * h", "test_mlp.py"),
-    Mutant("objective.py", "if not self.first_order:", "if self.first_order:", "test_objective.py"),
+    Mutant("objective.py", "if not self._identity:", "if self._identity:", "test_objective.py"),
     Mutant("fisher.py", "self.outputs.fisher(self.outputs._make(tangent))", "tangent", "test_objective.py"),
     Mutant("objective.py", "* mask / valid)", "* mask)", "test_objective.py"),
     Mutant("trust_region.py", "sqrt(2 * group[", "sqrt(group[", "test_trust_region.py"),
