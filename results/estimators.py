@@ -41,8 +41,8 @@ from meta_rl.distributions import Categorical
 from meta_rl.envs import TabularMDP
 from meta_rl.exact.returns import ExpectedReturn, state_values
 from meta_rl.exact.supports import Support, log_likelihood, sample_supports, visits
+from meta_rl.fisher import unflatten
 from meta_rl.losses import dice_loss, loaded_dice_loss, ratio_loss, reinforce_loss, tmaml_loss
-from meta_rl.objective import unflatten
 from meta_rl.policy import CategoricalMLP, PolicyConfig
 from meta_rl.types import Samples, Trajectories
 

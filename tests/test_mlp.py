@@ -10,7 +10,8 @@ from torch.func import functional_call, vmap
 from helpers import make_policy, make_samples
 from meta_rl.distributions import Gaussian
 from meta_rl.losses import ratio_loss, reinforce_loss
-from meta_rl.mlp import Forward, LossGradient, loss_gradient, outputs_of_tasks
+from meta_rl.mlp import Forward, LossGradient
+from meta_rl.mlp_autograd import loss_gradient, outputs_of_tasks
 from meta_rl.policy import GaussianMLP, PolicyConfig, repeat
 from meta_rl.types import Params, Samples
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from meta_rl import ranks, threads
-from meta_rl.fisher import flat_sum, over_tasks, unflatten
 from meta_rl.losses import log_ratios
 from meta_rl.objective import Chunk, MetaObjective
 from meta_rl.policy import distribution, leaves_of, repeat
@@ -56,15 +55,15 @@ class CreditedObjective(MetaObjective):
         loss, gradient = super().gradient(theta, with_fisher)
         parts = threads.each(lambda pair: self._part_of_credit(theta, *pair), self._credited())
         losses, gradients = map(list, zip(*parts, strict=True))
-        credited = unflatten(self._mean(gradients), gradient)
+        credited = self._mean_gradient(gradients, theta)
         return loss + self._mean(losses), [a + b for a, b in zip(gradient, credited, strict=True)]
 
+    @torch.no_grad()
     def evaluate(self, theta: Params) -> tuple[Tensor, Tensor]:
         loss, kl = super().evaluate(theta)
 
         def part(chunk: Chunk, credit: Tensor) -> Tensor:
-            with torch.no_grad():
-                return over_tasks(self._credit_loss(repeat(theta, len(credit)), chunk, credit))
+            return ranks.sum_of_chunk(self._credit_loss(repeat(theta, len(credit)), chunk, credit))
 
         return loss + self._mean(threads.each(lambda pair: part(*pair), self._credited())), kl
 
@@ -78,7 +77,7 @@ class CreditedObjective(MetaObjective):
         with torch.enable_grad():
             loss = self._credit_loss(leaves, chunk, credit)
             gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
-        return over_tasks(loss), flat_sum(gradient)
+        return ranks.sum_of_chunk(loss), ranks.flat_sum(gradient)
 
     def _credit_loss(self, theta: Params, chunk: Chunk, credit: Tensor) -> Tensor:
         """That of each of a chunk's tasks with parameters [n, ...] of their own: [n]."""

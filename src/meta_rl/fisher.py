@@ -10,14 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from meta_rl import ranks
 from meta_rl.distributions import Distribution
 from meta_rl.mlp import Forward
 from meta_rl.policy import repeat
 from meta_rl.types import Params
-
-# Of sums over tasks. Sharing out tasks among ranks changes the order of these sums, and so their last bits;
-# conjugate gradient would make a relative 1e-3 of a float32's last bits in a single step.
-SUMS = torch.float64
 
 
 class Linearisation(NamedTuple):
@@ -36,7 +33,7 @@ class Linearisation(NamedTuple):
         tangent = torch.autograd.grad(self.pullback, self.cotangents, v, retain_graph=True)
         image = self.outputs.fisher(self.outputs._make(tangent))  # pyright: ignore[reportArgumentType]
         weighted = [(x * self.weights).detach() for x in image]
-        return flat_sum(torch.autograd.grad(self.outputs, self.theta, weighted, retain_graph=True))
+        return ranks.flat_sum(torch.autograd.grad(self.outputs, self.theta, weighted, retain_graph=True))
 
 
 class DirectLinearisation(NamedTuple):
@@ -58,19 +55,9 @@ class DirectLinearisation(NamedTuple):
         v = repeat(dict(zip(self.theta, pieces, strict=True)), len(self.by_mean))
         mean, log_std, *_ = self.forward.push(v)
         grads, *_ = self.forward.pull_back(mean.mul_(self.by_mean), log_std * self.by_log_std)
-        return flat_sum([grads[name] for name in self.theta])
+        return ranks.flat_sum([grads[name] for name in self.theta])
 
 
 def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """A flat vector as tensors of these shapes."""
     return [x.view_as(value) for x, value in zip(vector.split([v.numel() for v in like]), like, strict=True)]
-
-
-def flat_sum(of_tasks: Sequence[Tensor]) -> Tensor:
-    """Per-task parameters [n, ...] as one vector, summed over the tasks."""
-    return over_tasks(torch.cat([x.flatten(1) for x in of_tasks], 1))
-
-
-def over_tasks(x: Tensor) -> Tensor:
-    """The sum over tasks of x [n, ...]."""
-    return x.detach().sum(0, dtype=SUMS)

@@ -17,8 +17,8 @@ from meta_rl import ranks, threads
 from meta_rl.distributions import Distribution
 from meta_rl.errors import UserError
 from meta_rl.losses import dice_loss, loaded_dice_loss, ratio_loss, reinforce_loss, tmaml_loss
-from meta_rl.mlp import loss_gradient
-from meta_rl.policy import GaussianMLP, distribution
+from meta_rl.mlp_autograd import loss_gradient
+from meta_rl.policy import GaussianMLP, distribution, parameters_outside
 from meta_rl.rates import acting, rate_name
 from meta_rl.types import STATES_PER_CHUNK, Experience, Params, Samples
 
@@ -203,30 +203,6 @@ class InnerLoop:
 def of_task(rate: float | Tensor, like: Tensor) -> float | Tensor:
     """A rate, or one of each task [N], in a shape that multiplies `like` [N, ...]."""
     return rate.reshape(-1, *[1] * (like.dim() - 1)) if isinstance(rate, Tensor) else rate
-
-
-def parameters_outside(policy: nn.Module, layers: Sequence[int]) -> set[str]:
-    """Names of the parameters of all linear layers but these, which count from 1, or from -1 backwards.
-
-    Raises:
-        ValueError: if one of them does not exist.
-    """
-    linear = [name for name, module in policy.named_modules() if isinstance(module, nn.Linear)]
-    for layer in layers:
-        if not 1 <= abs(layer) <= len(linear):
-            raise ValueError(
-                f"adapted_layers must lie in 1 to {len(linear)} or -{len(linear)} to -1, "
-                f"as the policy has {len(linear)} linear layers; got {list(layers)}"
-            )
-    if not layers:
-        raise ValueError("adapted_layers is empty; name a layer, such as -1 for the last")
-    kept = {linear[layer - (layer > 0)] for layer in layers}
-    return {
-        f"{name}.{parameter}"
-        for name in linear
-        if name not in kept
-        for parameter, _ in policy.get_submodule(name).named_parameters()
-    }
 
 
 def make_optimizer(name: str, arguments: dict[str, Any]) -> GradientTransformation:

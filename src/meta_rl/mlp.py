@@ -6,13 +6,12 @@ With per-task parameters [N, ...], z_l = h_{l-1} W_l^T + b_l, h_l = f(z_l), and 
     push        u -> J u        from the parameters to the mean
     Hessian     u -> H u        of a loss L(mean, log_std): both differentiated along u (Pearlmutter 1994)
 
-Each is linear, and the derivative of one is another. So autograd can differentiate through them as the
-meta-gradient and its Fisher products need: by the parameters once, and once more by what is pulled back.
+Each is linear, and the derivative of one is another: `mlp_autograd` lets autograd differentiate through them.
 """
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,6 @@ from torch.func import vmap
 
 from meta_rl.distributions import Distribution, Gaussian
 from meta_rl.policy import GaussianMLP
-from meta_rl.rates import acting
 from meta_rl.types import Params, Samples
 
 Loss = Callable[[Distribution, Samples], Tensor]
@@ -188,79 +186,3 @@ class LossGradient:
                 if h is not None and z is not None:
                     g.addcmul_(bend(layer.before, layer.input) * h, z)
         return result
-
-
-def outputs_of_tasks(policy: GaussianMLP, params: Params, observations: Tensor) -> Gaussian:
-    """Action distributions [N, B, A] of per-task parameters; log_std is expanded."""
-    params = acting(params)
-    mean, log_std = _Outputs.apply(policy, observations, list(params), *params.values())  # pyright: ignore
-    return Gaussian(mean, log_std[:, None].expand_as(mean))
-
-
-def loss_gradient(policy: GaussianMLP, params: Params, samples: Samples, loss: Loss) -> Params:
-    """The gradient of every task's loss by its own parameters: [N, ...]."""
-    if not torch.is_grad_enabled():
-        return LossGradient(policy, params, samples, loss).value
-    names = list(params)
-    values = _Gradient.apply(policy, samples, loss, names, *params.values())
-    return dict(zip(names, values, strict=True))  # pyright: ignore[reportArgumentType]
-
-
-class _Outputs(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, policy: GaussianMLP, observations: Tensor, names: list[str], *params: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.names = names
-        ctx.passed = passed = Forward(policy, dict(zip(names, params, strict=True)), observations)
-        outputs = passed.mean, passed.log_std
-        del passed.mean, passed.log_std  # what is returned knows ctx: a cycle would keep both alive
-        return outputs
-
-    @staticmethod
-    def backward(ctx: Any, *g: Tensor) -> Any:
-        return None, None, None, *_PullBack.apply(ctx.passed, ctx.names, *g)  # pyright: ignore
-
-
-class _PullBack(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, passed: Forward, names: list[str], mean: Tensor, log_std: Tensor
-    ) -> tuple[Tensor, ...]:
-        ctx.names, ctx.passed = names, passed
-        grads = passed.pull_back(mean, log_std)[0]
-        return tuple(grads[name] for name in names)
-
-    @staticmethod
-    def backward(ctx: Any, *u: Tensor) -> Any:
-        return None, None, *ctx.passed.push(dict(zip(ctx.names, u, strict=True)))[:2]
-
-
-class _Gradient(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, policy: GaussianMLP, samples: Samples, loss: Loss, names: list[str], *params: Tensor
-    ) -> tuple[Tensor, ...]:
-        ctx.names = names
-        ctx.gradient = LossGradient(policy, dict(zip(names, params, strict=True)), samples, loss)
-        value = ctx.gradient.value
-        del ctx.gradient.value  # as in _Outputs
-        return tuple(value[name] for name in names)
-
-    @staticmethod
-    def backward(ctx: Any, *u: Tensor) -> Any:
-        return None, None, None, None, *_Hessian.apply(ctx.gradient, ctx.names, *u)  # pyright: ignore
-
-
-class _Hessian(torch.autograd.Function):
-    """H u; and since H is symmetric, that is its derivative too."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: LossGradient, names: list[str], *u: Tensor) -> tuple[Tensor, ...]:
-        ctx.names, ctx.gradient = names, gradient
-        product = gradient.hessian_product(dict(zip(names, u, strict=True)))
-        return tuple(product[name] for name in names)
-
-    @staticmethod
-    def backward(ctx: Any, *v: Tensor) -> Any:
-        return None, None, *_Hessian.apply(ctx.gradient, ctx.names, *v)  # pyright: ignore

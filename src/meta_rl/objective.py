@@ -15,10 +15,11 @@ from torch.func import vmap
 
 from meta_rl import ranks, threads
 from meta_rl.distributions import Distribution, Gaussian
-from meta_rl.fisher import DirectLinearisation, Linearisation, flat_sum, over_tasks, unflatten
+from meta_rl.fisher import DirectLinearisation, Linearisation, unflatten
 from meta_rl.inner import InnerLoop
 from meta_rl.losses import mean_kl, surrogate_loss
-from meta_rl.mlp import Forward, outputs_of_tasks
+from meta_rl.mlp import Forward
+from meta_rl.mlp_autograd import outputs_of_tasks
 from meta_rl.policy import GaussianMLP, distribution, leaves_of, repeat
 from meta_rl.rates import acting
 from meta_rl.types import STATES_PER_CHUNK, Params, Samples, thin
@@ -87,7 +88,7 @@ class MetaObjective:
         self._linearisations = linearisations if whole else []
         if with_fisher and not whole:
             self._linearise(theta)
-        return self._mean(losses), unflatten(self._mean(gradients), list(theta.values()))
+        return self._mean(losses), self._mean_gradient(gradients, theta)
 
     def _part_of_gradient(
         self, theta: Params, chunk: Chunk, keep_graph: bool
@@ -100,7 +101,7 @@ class MetaObjective:
         loss, cotangents = self._loss_and_cotangents(outputs, chunk)
         pullback = _pull_back(outputs, leaves, cotangents, keep_graph)
         linearisation = Linearisation(leaves, outputs, cotangents, pullback, self._state_weights(chunk))
-        return loss, flat_sum(pullback), old, linearisation
+        return loss, ranks.flat_sum(pullback), old, linearisation
 
     @torch.no_grad()
     def _direct_part(
@@ -112,7 +113,7 @@ class MetaObjective:
         loss, (by_mean, by_log_std) = self._loss_and_cotangents(old, chunk)
         grads, *_ = forward.pull_back(by_mean, by_log_std.sum(1))
         direct = DirectLinearisation.make(forward, theta, self._state_weights(chunk))
-        return loss, flat_sum([grads[name] for name in theta]), old, direct
+        return loss, ranks.flat_sum([grads[name] for name in theta]), old, direct
 
     def _passed(self, chunk: Chunk) -> Forward:
         """The adapted policies' forward pass over a chunk's query states."""
@@ -121,6 +122,10 @@ class MetaObjective:
     def _mean(self, parts: Sequence[Tensor]) -> Tensor:
         """The mean over all tasks of sums over the tasks of chunks."""
         return (ranks.total(parts) / (self.tasks * ranks.size())).to(self.query.mask)
+
+    def _mean_gradient(self, parts: Sequence[Tensor], theta: Params) -> list[Tensor]:
+        """The same of flat gradients, in the shapes of theta."""
+        return unflatten(self._mean(parts), list(theta.values()))
 
     def _linearise(self, theta: Params) -> None:
         """Prepare Fisher products on a share of the query states.
@@ -166,7 +171,7 @@ class MetaObjective:
             outputs = distribution(self.policy, phi, chunk.query.observations)
             loss = chunk.weights * vmap(surrogate_loss)(outputs, old, chunk.query)
             kl = chunk.weights * vmap(mean_kl)(old, outputs, chunk.query.mask)
-            return torch.stack([over_tasks(loss), over_tasks(kl)])
+            return torch.stack([ranks.sum_of_chunk(loss), ranks.sum_of_chunk(kl)])
 
         pairs = list(zip(self._chunks(), self._old, strict=True))
         loss, kl = self._mean(threads.each(lambda pair: part(*pair), pairs))
@@ -210,7 +215,7 @@ class MetaObjective:
         with torch.enable_grad():
             losses = chunk.weights * vmap(surrogate_loss)(leaves, old, chunk.query)
             cotangents = torch.autograd.grad(losses.sum(), leaves)
-        return over_tasks(losses.detach()), [x.requires_grad_() for x in cotangents]
+        return ranks.sum_of_chunk(losses), [x.requires_grad_() for x in cotangents]
 
 
 def _pull_back(

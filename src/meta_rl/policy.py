@@ -1,6 +1,7 @@
 """MLP policies, and every task's own copy of their parameters."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, cast
@@ -166,6 +167,30 @@ class CategoricalMLP(MLPPolicy):
 def policy_for(actions: Space) -> type[GaussianMLP] | type[CategoricalMLP]:
     """The kind of policy that acts in an action space."""
     return CategoricalMLP if isinstance(actions, Discrete) else GaussianMLP
+
+
+def parameters_outside(policy: nn.Module, layers: Sequence[int]) -> set[str]:
+    """Names of the parameters of all linear layers but these, which count from 1, or from -1 backwards.
+
+    Raises:
+        ValueError: if one of them does not exist.
+    """
+    linear = [name for name, module in policy.named_modules() if isinstance(module, nn.Linear)]
+    for layer in layers:
+        if not 1 <= abs(layer) <= len(linear):
+            raise ValueError(
+                f"adapted_layers must lie in 1 to {len(linear)} or -{len(linear)} to -1, "
+                f"as the policy has {len(linear)} linear layers; got {list(layers)}"
+            )
+    if not layers:
+        raise ValueError("adapted_layers is empty; name a layer, such as -1 for the last")
+    kept = {linear[layer - (layer > 0)] for layer in layers}
+    return {
+        f"{name}.{parameter}"
+        for name in linear
+        if name not in kept
+        for parameter, _ in policy.get_submodule(name).named_parameters()
+    }
 
 
 def distribution(policy: nn.Module, params: Params, observations: Tensor) -> Distribution:

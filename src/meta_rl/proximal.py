@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from meta_rl import threads
+from meta_rl import ranks, threads
 from meta_rl.distributions import Distribution
-from meta_rl.fisher import flat_sum, over_tasks, unflatten
 from meta_rl.losses import clipped_loss, mean_kl
 from meta_rl.objective import Chunk, MetaObjective
 from meta_rl.policy import leaves_of, repeat
@@ -134,11 +133,12 @@ class ProximalObjective(MetaObjective):
                 *before, query = self._along(leaves, [*chunk.support, chunk.query])
                 loss = vmap(lambda new, old, x: clipped_loss(new, old, x, self.clip))(query, old, chunk.query)
                 total = (chunk.weights * (loss + penalty * self._kl(chunk, sampled, before or [query]))).sum()
-                return flat_sum(torch.autograd.grad(total, list(leaves.values()), materialize_grads=True))
+                return ranks.flat_sum(
+                    torch.autograd.grad(total, list(leaves.values()), materialize_grads=True)
+                )
 
         triples = list(zip(self._chunks(), self._sampled, self._old, strict=True))
-        gradient = self._mean(threads.each(lambda triple: part(*triple), triples))
-        return unflatten(gradient, list(theta.values()))
+        return self._mean_gradient(threads.each(lambda triple: part(*triple), triples), theta)
 
     @torch.no_grad()
     def kl_of_support(self, theta: Params) -> Tensor:
@@ -146,7 +146,7 @@ class ProximalObjective(MetaObjective):
 
         def part(chunk: Chunk, sampled: list[Distribution]) -> Tensor:
             now = self._along(repeat(theta, len(chunk.query.mask)), _penalised(chunk))
-            return over_tasks(chunk.weights * self._kl(chunk, sampled, now))
+            return ranks.sum_of_chunk(chunk.weights * self._kl(chunk, sampled, now))
 
         pairs = list(zip(self._chunks(), self._sampled, strict=True))
         return self._mean(threads.each(lambda pair: part(*pair), pairs))

@@ -35,6 +35,20 @@ def chunks(tasks: int, states: int, most: int) -> list[slice]:
     return [slice(first, first + length) for first in range(0, tasks, length)]
 
 
+def sum_of_chunk(x: Tensor) -> Tensor:
+    """The sum over a chunk's tasks of x [n, ...]: [...] in float64, one of the parts of `total`.
+
+    Sharing out tasks among ranks changes the order of these sums, and so their last bits; conjugate gradient
+    would make a relative 1e-3 of a float32's last bits in a single step.
+    """
+    return x.detach().sum(0, dtype=float64)
+
+
+def flat_sum(of_tasks: Sequence[Tensor]) -> Tensor:
+    """The same of per-task parameters [n, ...], as one vector."""
+    return sum_of_chunk(cat([x.flatten(1) for x in of_tasks], 1))
+
+
 def total(parts: Sequence[Tensor]) -> Tensor:
     """The sum of the parts of all ranks, tensors of one shape, in float64.
 
